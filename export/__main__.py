@@ -1,0 +1,72 @@
+"""`python -m export`: from a checkpoint to one ONNX file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from stargan_rt.errors import InputError
+from stargan_rt.terminal import run
+
+
+class ImageSize(click.ParamType):
+    """`128` or `WIDTHxHEIGHT`."""
+
+    name = "size"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", value)
+        if not match:
+            self.fail(f"{value!r} is neither a number of pixels nor WIDTHxHEIGHT", param, ctx)
+        width = int(match[1])
+        height = int(match[2] or width)
+        if width % 4 or height % 4 or min(width, height) < 16 or max(width, height) > 4096:
+            self.fail(f"{value!r}: sides must be multiples of 4 between 16 and 4096", param, ctx)
+        return height, width
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Of `python -m training`, or upstream's G.ckpt.",
+)
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The ONNX file to write.")
+@click.option("--image-size", type=ImageSize(), help="128 or WIDTHxHEIGHT  [default: as trained; 128 if unknown]")
+@click.option(
+    "--labels", multiple=True, metavar="[DATASET:]A,B,…", help="Labels of a bare state dict; repeat for each data set."
+)
+@click.option("--weights", type=click.Choice(["averaged", "last"]), default="averaged", show_default=True)
+def main(
+    checkpoint: Path, output: Path, image_size: tuple[int, int] | None, labels: tuple[str, ...], weights: str
+) -> None:
+    """Export a generator to ONNX and prove that it gives PyTorch's pictures."""
+    from export.generator import load_generator
+    from export.graph import to_onnx
+    from export.parity import prove
+    from stargan_rt.files import written_whole
+    from stargan_rt.manifest import Manifest, write_to_onnx
+
+    if output.suffix != ".onnx":
+        raise InputError(f"--output must end in .onnx; got {output}")
+    loaded = load_generator(checkpoint, labels, weights)
+    size = image_size or loaded.size or (128, 128)
+    model = to_onnx(loaded.generator, loaded.space.dim, size)
+    parity = prove(model, loaded.generator, loaded.space, size)
+    write_to_onnx(Manifest(loaded.space, size, "fp32", loaded.conv_dim, loaded.blocks, loaded.source, parity), model)
+    data = model.SerializeToString()
+    with written_whole(output) as temporary:
+        temporary.write_bytes(data)
+    if loaded.running:
+        click.echo(f"left out {len(loaded.running)} running statistics: pictures come from instance statistics")
+    click.echo(
+        f"{output}: {size[1]}x{size[0]}, {len(loaded.space.names)} labels, conv {loaded.conv_dim}, "
+        f"{loaded.blocks} blocks, {len(data) / 1e6:.1f} MB; at most {parity['max_levels']} of 255 levels from PyTorch"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

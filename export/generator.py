@@ -1,0 +1,127 @@
+"""Checkpoint in, generator out: our checkpoints, and bare state dicts of the authors' public code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stargan_rt.errors import ExportError
+from stargan_rt.labels import LabelSpace
+from stargan_rt.manifest import sha256
+from training.checkpoint import is_own, read_checkpoint, require_own
+from training.model import Generator
+
+RUNNING = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
+HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+"""CelebA's hair colours, of which the authors' code sets one at a time."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A generator with what is known about it.
+
+    Attributes:
+        generator: in evaluation mode, float32, on the CPU.
+        size: (height, width) it was trained at; None where the checkpoint does not tell.
+        running: running statistics found and left out, by key; empty for most checkpoints.
+        source: for the manifest.
+    """
+
+    generator: Generator
+    space: LabelSpace
+    size: tuple[int, int] | None
+    conv_dim: int
+    blocks: int
+    running: dict[str, Tensor]
+    source: dict[str, Any]
+
+
+def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "averaged") -> Loaded:
+    """Loads the generator of a checkpoint; the architecture follows from the shapes.
+
+    Args:
+        path: our checkpoint, or an upstream ``200000-G.ckpt``.
+        labels: for a bare state dict its labels in order, ``"A,B,C"``; one entry a data set for a
+            jointly trained one, ``"CelebA:A,B"``. Our checkpoints know theirs.
+        weights: of our checkpoints, the ``"averaged"`` generator or the ``"last"`` one.
+
+    Raises:
+        ExportError: not a StarGAN generator, or labels that do not fit it.
+        InputError: a file that can't be read as a checkpoint.
+    """
+    data = read_checkpoint(path)
+    if own := is_own(data):
+        require_own(data, path)
+        if labels:
+            raise ExportError(f"{path} knows its labels; leave out --labels")
+        state, space = data["averaged_generator" if weights == "averaged" else "generator"], data["labels"]
+    else:
+        state, space = data, None
+    state = {key.removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
+    running = {key: value for key, value in state.items() if RUNNING.search(key)}
+    state = {key: value for key, value in state.items() if key not in running}
+    label_dim, conv_dim, blocks = _architecture(state, path)
+    label_space = LabelSpace.from_dict(space) if space else _label_space(labels, label_dim, path)
+    if label_space.dim != label_dim:
+        raise ExportError(
+            f"{path} takes a label vector of {label_dim} values, but {len(label_space.names)} labels in "
+            f"{len(label_space.datasets)} data set(s) make {label_space.dim}: {', '.join(label_space.names)}"
+        )
+    generator = Generator(label_dim, conv_dim, blocks)
+    try:
+        generator.load_state_dict(state)
+    except RuntimeError as error:
+        raise ExportError(f"{path} is not a StarGAN generator of the known layout.\n{error}") from None
+    source = {"checkpoint": path.name, "sha256": sha256(path), "torch": torch.__version__}
+    if own:
+        source |= {"iteration": data["iteration"], "weights": weights}
+    size = (data["image_size"], data["image_size"]) if own else None
+    return Loaded(generator.eval(), label_space, size, conv_dim, blocks, running, source)
+
+
+def _architecture(state: dict[str, Tensor], path: Path) -> tuple[int, int, int]:
+    """(label_dim, conv_dim, blocks) from the shapes."""
+    first = state.get("main.0.weight")
+    # Only a residual block has a `main` of its own, and the first one follows three convolutions.
+    blocks = {int(m.group(1)) for key in state if (m := re.fullmatch(r"main\.(\d+)\.main\.0\.weight", key))}
+    if first is None or first.dim() != 4 or first.shape[2:] != (7, 7) or not blocks:
+        known = ", ".join(list(state)[:4]) or "no tensors"
+        raise ExportError(
+            f"{path} is not a StarGAN generator: expected main.0.weight of shape (conv_dim, 3 + labels, 7, 7) and "
+            f"residual blocks main.9.main.0.weight, …; found {known}. A discriminator (…-D.ckpt) can't be exported"
+        )
+    if first.shape[1] <= 3:
+        raise ExportError(f"{path} has {first.shape[1]} input channels; a StarGAN generator has 3 and its labels")
+    return first.shape[1] - 3, first.shape[0], len(blocks)
+
+
+def _label_space(labels: Sequence[str], label_dim: int, path: Path) -> LabelSpace:
+    if not labels:
+        raise ExportError(
+            f"{path} is a bare state dict and does not tell its {label_dim} labels; name them in training's order: "
+            "--labels Black_Hair,Blond_Hair,Brown_Hair,Male,Young (for a jointly trained model once a data set: "
+            "--labels CelebA:Black_Hair,… --labels RaFD:angry,…)"
+        )
+    datasets: dict[str, tuple[str, ...]] = {}
+    for number, entry in enumerate(labels, start=1):
+        name, colon, rest = entry.rpartition(":")
+        name = name if colon else f"dataset{number}"
+        if name in datasets:
+            raise ExportError(f"data set {name!r} is named twice by --labels")
+        datasets[name] = tuple(label.strip() for label in rest.split(","))
+    space = LabelSpace(datasets)
+    hair = tuple(name for name in space.names if name in HAIR)
+    groups = {"hair": hair} if len(hair) > 1 else {}
+    # RaFD-like sets are one of k: the authors train them with cross-entropy.
+    groups |= {name: members for name, members in datasets.items() if {m.casefold() for m in members} >= _EXPRESSIONS}
+    groups = {k: v for k, v in groups.items() if set(v) <= set(space.names)}
+    return LabelSpace(datasets, groups)
+
+
+_EXPRESSIONS = {"angry", "happy", "sad"}

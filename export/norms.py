@@ -1,0 +1,91 @@
+"""`python -m export.norms`: says which statistics the norms of a checkpoint need.
+
+The authors' public code keeps running statistics in its norms and never uses them. A checkpoint of
+a fork that does use them has the same keys. Both renderings are made, and compared with the input:
+a generator changes little of an image, so the statistics it was trained with change less.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import nn
+
+from export.generator import Loaded, load_generator
+from export.graph import InferenceGraph
+from stargan_rt.errors import ExportError
+from stargan_rt.grid import captioned_grid
+from stargan_rt.images import read_image, resize, write_image
+from stargan_rt.models import bundled_samples
+from stargan_rt.terminal import run
+from training.model import Generator
+
+CLEAR = 1.2
+"""A verdict needs one mode to be this many times closer to the input."""
+
+
+def with_running_statistics(loaded: Loaded) -> Generator:
+    """A copy of the generator whose norms use the checkpoint's running statistics.
+
+    Raises:
+        ExportError: the checkpoint has none for some norm.
+    """
+    generator = copy.deepcopy(loaded.generator)
+    for name, module in generator.named_modules():
+        if isinstance(module, nn.InstanceNorm2d):
+            try:
+                mean, var = loaded.running[f"{name}.running_mean"], loaded.running[f"{name}.running_var"]
+            except KeyError:
+                raise ExportError(f"the checkpoint has no running statistics for {name}") from None
+            module.register_buffer("running_mean", mean)
+            module.register_buffer("running_var", var)
+            module.track_running_stats = True
+    return generator.eval()
+
+
+def distances(loaded: Loaded, output: Path) -> dict[str, float]:
+    """Renders both modes, writes the picture, and gives each mode's mean distance to the input in levels."""
+    size = loaded.size or (128, 128)
+    images = np.stack([resize(read_image(path), size) for path in bundled_samples()[:4]])
+    label = torch.from_numpy(np.repeat(loaded.space.encode(loaded.space.names[0])[None], len(images), axis=0))
+    columns = [images]
+    modes = {"instance": loaded.generator, "running": with_running_statistics(loaded)}
+    found = {}
+    for mode, generator in modes.items():
+        with torch.no_grad():
+            pictures = InferenceGraph(generator)(torch.from_numpy(images), label).numpy()
+        columns.append(pictures)
+        found[mode] = float(np.abs(pictures.astype(float) - images).mean())
+    captions = ["input", *(f"{mode} statistics" for mode in modes)]
+    write_image(output, captioned_grid(list(zip(*columns, strict=True)), captions, width=len(captions)))
+    return found
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True)
+@click.option("--labels", multiple=True, metavar="[DATASET:]A,B,…", help="Labels of a bare state dict.")
+@click.option("--output", type=click.Path(path_type=Path), default="norm-modes.png", show_default=True)
+def main(checkpoint: Path, labels: tuple[str, ...], output: Path) -> None:
+    """Render a checkpoint with instance and with running statistics, and say which is right."""
+    loaded = load_generator(checkpoint, labels)
+    if not loaded.running:
+        click.echo(f"{checkpoint} has no running statistics: instance statistics are the only mode, and right")
+        return
+    found = distances(loaded, output)
+    for mode, distance in found.items():
+        click.echo(f"{mode} statistics: {distance:.1f} levels of 255 from the input on average")
+    instance, running = found["instance"], found["running"]
+    if running >= CLEAR * instance:
+        click.echo(f"right: instance statistics, which export uses; see {output}")
+    elif instance >= CLEAR * running:
+        click.echo(f"right: running statistics, unlike StarGAN's; export would give other pictures; see {output}")
+    else:
+        click.echo(f"the pictures do not tell: instance statistics are what the authors' code uses; see {output}")
+
+
+if __name__ == "__main__":
+    run(main)

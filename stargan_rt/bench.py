@@ -1,0 +1,50 @@
+"""Latency of a call, measured the same way wherever a figure is printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds a call.
+
+    Attributes:
+        calls: number of calls counted.
+        p50_ms, p90_ms, p99_ms: percentiles.
+        mean_ms, min_ms: of all counted calls.
+    """
+
+    calls: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    mean_ms: float
+    min_ms: float
+
+
+def measure_latency(
+    call: Callable[[], object], *, warm_up: int = 10, min_calls: int = 200, min_seconds: float = 3.0
+) -> Latency:
+    """Times single calls, the next one on completion of the last: single stream.
+
+    Args:
+        call: what is timed.
+        warm_up: calls that are not counted.
+        min_calls, min_seconds: it stops when either is reached.
+    """
+    for _ in range(warm_up):
+        call()
+    times: list[int] = []
+    began = time.perf_counter_ns()
+    while len(times) < min_calls and time.perf_counter_ns() - began < min_seconds * 1e9:
+        start = time.perf_counter_ns()
+        call()
+        times.append(time.perf_counter_ns() - start)
+    ms = np.array(times) / 1e6
+    p50, p90, p99 = (float(p) for p in np.percentile(ms, (50, 90, 99)))
+    return Latency(len(times), p50, p90, p99, float(ms.mean()), float(ms.min()))

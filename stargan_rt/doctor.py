@@ -1,0 +1,115 @@
+"""`stargan-rt doctor`: what is here, and whether a model does what it should."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stargan_rt import backends
+from stargan_rt.engine import Engine
+from stargan_rt.errors import MissingDependencyError
+from stargan_rt.images import read_image, resize
+from stargan_rt.models import bundled_samples
+
+MIN_EFFECT = 0.5
+"""Mean change in levels of 255 below which a label is said to do nothing."""
+
+
+def environment() -> dict[str, str]:
+    """Name → finding: versions, GPU, driver, CUDA, TensorRT and backends, with the reason of what is missing."""
+    found = {
+        "stargan-rt": importlib.metadata.version("stargan-rt"),
+        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "CPU": f"{_cpu()}, {os.cpu_count()} cores",
+        "GPU": _gpu(),
+        "CUDA compiler": _first_line(["nvcc", "--version"], pick="release") or "nvcc not found",
+        "TensorRT": _package("tensorrt"),
+        "TensorRT-RTX": _package("tensorrt-rtx-cu13"),
+        "cuda-core": _package("cuda-core"),
+        "PyTorch": _package("torch"),
+        "OpenCV": _package("opencv-python-headless"),
+    }
+    for name in backends.BACKENDS:
+        reason = backends.unavailable(name)
+        found[f"backend {name}"] = reason or f"ready, {importlib.metadata.version(name)}"
+    return found
+
+
+def label_effects(engine: Engine) -> dict[str, float]:
+    """Label → how much it changes the picture: mean difference in levels of 255 between setting it and not.
+
+    A label whose output equals that of the opposite request was never learned, or is not wired in.
+    """
+    images = [resize(read_image(path), engine.size) for path in bundled_samples()]
+    effects = {}
+    for index, name in enumerate(engine.labels.names):
+        on = engine.labels.encode(name)
+        off = on.copy()
+        off[index] = 0.0
+        changed = engine.translate(images, on).astype(np.int16) - engine.translate(images, off)
+        effects[name] = float(np.abs(changed).mean())
+    return effects
+
+
+def render_norm_modes(checkpoint: Path, labels: tuple[str, ...], output: Path) -> None:
+    """Renders a checkpoint with instance and with running statistics and says which is right.
+
+    The networks live in the checkout, not in the installed package, so a process of its own does it.
+
+    Raises:
+        MissingDependencyError: not run from a checkout, or PyTorch is not installed.
+        SystemExit: the checkpoint can't be rendered; its message has been printed.
+    """
+    command = [sys.executable, "-m", "export.norms", "--checkpoint", str(checkpoint), "--output", str(output)]
+    for entry in labels:
+        command += ["--labels", entry]
+    probe = subprocess.run([sys.executable, "-c", "import export.norms"], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        reason = probe.stderr.strip().splitlines()[-1] if probe.stderr else "unknown reason"
+        raise MissingDependencyError(
+            f"rendering a checkpoint needs the networks ({reason}); in a checkout of stargan-rt run: "
+            "pip install -e '.[export]' && stargan-rt doctor --checkpoint CKPT"
+        )
+    if code := subprocess.run(command, check=False).returncode:
+        raise SystemExit(code)
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpu() -> str:
+    jetson = Path("/etc/nv_tegra_release")
+    if jetson.is_file():
+        return f"Jetson, {jetson.read_text().splitlines()[0].lstrip('# ')}"
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    return _first_line(query) or "no NVIDIA GPU found (nvidia-smi is missing or fails)"
+
+
+def _first_line(command: list[str], pick: str = "") -> str | None:
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return next((line.strip() for line in done.stdout.splitlines() if pick in line), None)
+
+
+def _package(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"not installed: pip install {name}"

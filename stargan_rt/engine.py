@@ -1,0 +1,294 @@
+"""`Engine`: a loaded generator that translates images."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from stargan_rt import backends
+from stargan_rt.errors import InputError, StarGANError
+from stargan_rt.images import Color, Image, Pixels, as_pixels, resize
+from stargan_rt.labels import Label, LabelSpace
+from stargan_rt.manifest import Manifest, read_onnx
+from stargan_rt.models import BUNDLED, bundled_model
+
+if TYPE_CHECKING:
+    from stargan_rt.backends import Backend
+
+Images: TypeAlias = Sequence[Image] | npt.NDArray[np.uint8]
+Labels: TypeAlias = Sequence[Label] | npt.NDArray[np.float32]
+
+WORKERS = 2
+"""Threads of `map` and `submit`: one prepares the next image while the other one's is computed."""
+BATCH = 8
+"""Images a backend gets at once; more do not run faster, but need more memory."""
+
+
+class Engine:
+    """A generator, ready to translate images into its domains.
+
+    All methods may be called from several threads at once. Make one with `Engine.load`:
+
+        with Engine.load("avatars") as engine:
+            out = engine.translate("face.png", "Blond_Hair")
+
+    Attributes:
+        manifest: what the model is.
+    """
+
+    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+        """For `load` and tests; `backend` becomes the engine's own and is closed with it."""
+        self.manifest = manifest
+        self._backend = backend
+        self._workers: ThreadPoolExecutor | None = ThreadPoolExecutor(WORKERS, "stargan-rt")
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str] = "avatars", *, backend: str = "auto", threads: int | None = None
+    ) -> Engine:
+        """Loads a model.
+
+        Args:
+            path: an ONNX file made by ``python -m export``, or ``"avatars"``, the bundled model.
+            backend: ``"openvino"``, ``"onnxruntime"``, or ``"auto"``: the first of these that is installed.
+            threads: CPU threads; all cores by default.
+
+        Raises:
+            EngineLoadError: no such file, damaged, or not such a model.
+            InputError: unknown backend, or fewer than one thread.
+            MissingDependencyError: the backend is not installed.
+        """
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1; got {threads}")
+        if path in BUNDLED:
+            path = bundled_model(str(path))
+        manifest, _ = read_onnx(Path(path))
+        return cls(manifest, backends.create(backend, Path(path), threads))
+
+    @property
+    def labels(self) -> LabelSpace:
+        """The labels that the model knows."""
+        return self.manifest.labels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the network's images in pixels; others are resized to it."""
+        return self.manifest.size
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the convolutions, such as ``"fp32"``."""
+        return self.manifest.precision
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that executes, such as ``"openvino"``."""
+        return self._backend.name
+
+    @overload
+    def translate(
+        self, image: Image | Images, label: Label | Labels, *, color: Color = ..., keep_size: Literal[False] = ...
+    ) -> Pixels: ...
+
+    @overload
+    def translate(
+        self, image: Image | Images, label: Label | Labels, *, color: Color = ..., keep_size: bool
+    ) -> Pixels | list[Pixels]: ...
+
+    def translate(
+        self, image: Image | Images, label: Label | Labels, *, color: Color = "rgb", keep_size: bool = False
+    ) -> Pixels | list[Pixels]:
+        """Translates one image or several, and waits for the result.
+
+        Args:
+            image: one image — uint8 array ``(H, W, 3)``, path or PIL image — or several: a sequence of
+                these or an array ``(n, H, W, 3)``. Another size than the network's is resized to it.
+            label: what to change: names (``"Blond_Hair, happy"``), a mapping (``{"happy": 0.7}``) or the
+                raw vector; or a sequence of these, one an image. One label goes with many images and one
+                image with many labels.
+            color: channel order of arrays, given and returned: ``"rgb"`` or ``"bgr"``.
+            keep_size: resize each result back to the size of its image.
+
+        Returns:
+            One image and one label: a fresh uint8 array ``(H, W, 3)`` with values in [0, 255]. Several:
+            ``(n, H, W, 3)``, or with `keep_size` a list of n arrays.
+
+        Raises:
+            InputError: an image that can't be used, or lengths that don't fit together.
+            LabelError: a label that the model does not have.
+        """
+        if _is_one_image(image) and _is_one_label(label):
+            return self._translate_one(image, label, color, keep_size)
+        pixels = [as_pixels(i, color) for i in ([image] if _is_one_image(image) else cast(Images, image))]
+        vectors = self.labels.encode_many([label] if _is_one_label(label) else cast(Labels, label))
+        outputs = _reordered(self._run(pixels, vectors), color)
+        if not keep_size:
+            return outputs
+        originals = pixels * len(outputs) if len(pixels) == 1 else pixels
+        return [_resized_like(out, original) for out, original in zip(outputs, originals, strict=True)]
+
+    def _translate_one(self, image: Image, label: Label, color: Color, keep_size: bool) -> Pixels:
+        pixels = as_pixels(image, color)
+        output = _reordered(self._run([pixels], self.labels.encode(label)[None])[0], color)
+        return _resized_like(output, pixels) if keep_size else output
+
+    def translate_all(self, image: Image, *, color: Color = "rgb", keep_size: bool = False) -> dict[str, Pixels]:
+        """Translates one image into every domain: label name → result, in the order of `labels.names`.
+
+        Arguments, results and errors are those of `translate`.
+        """
+        outputs = self.translate(image, list(self.labels.names), color=color, keep_size=keep_size)
+        return dict(zip(self.labels.names, outputs, strict=True))
+
+    def submit(self, image: Image, label: Label, *, color: Color = "rgb", keep_size: bool = False) -> Future[Pixels]:
+        """Translates one image in the background; the Future holds the result of `translate` or its error."""
+        if self._workers is None:
+            raise InputError("this engine is closed; load it again with Engine.load")
+        return self._workers.submit(self._translate_one, image, label, color, keep_size)
+
+    @overload
+    def map(
+        self,
+        images: Iterable[Image],
+        label: Label | Iterable[Label],
+        *,
+        color: Color = ...,
+        keep_size: bool = ...,
+        return_exceptions: Literal[True],
+    ) -> Iterator[Pixels | StarGANError]: ...
+
+    @overload
+    def map(
+        self, images: Iterable[Image], label: Label | Iterable[Label], *, color: Color = ..., keep_size: bool = ...
+    ) -> Iterator[Pixels]: ...
+
+    def map(
+        self,
+        images: Iterable[Image],
+        label: Label | Iterable[Label],
+        *,
+        color: Color = "rgb",
+        keep_size: bool = False,
+        return_exceptions: bool = False,
+    ) -> Iterator[Pixels | StarGANError]:
+        """Translates a stream of images, in order: the next ones are read and prepared meanwhile.
+
+        Takes from `images` only a few ahead of what it has given out, so endless streams work.
+
+        Args:
+            images: any iterable of images.
+            label: one label for all, or an iterable with one an image.
+            color, keep_size: as for `translate`.
+            return_exceptions: yield the error of an image that can't be translated in its place, and go on.
+
+        Yields:
+            The result of `translate` for every image.
+
+        Raises:
+            InputError: an image that can't be used, when its turn comes; or fewer labels than images.
+        """
+        labels = itertools.repeat(label) if _is_one_label(label) else iter(cast("Iterable[Label]", label))
+        pairs = _pairs(iter(images), labels)
+        waiting = deque(
+            self.submit(i, wanted, color=color, keep_size=keep_size)
+            for i, wanted in itertools.islice(pairs, 2 * WORKERS)
+        )
+        try:
+            while waiting:
+                result = _result(waiting.popleft(), return_exceptions)
+                for i, wanted in itertools.islice(pairs, 1):
+                    waiting.append(self.submit(i, wanted, color=color, keep_size=keep_size))
+                yield result
+        finally:
+            for future in waiting:  # the caller stopped early, or an image failed
+                future.cancel()
+
+    def close(self) -> None:
+        """Waits for work in flight and frees the network; a closed engine translates no more."""
+        if self._workers is not None:
+            workers, self._workers = self._workers, None
+            workers.shutdown(wait=True, cancel_futures=True)
+            self._backend.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"<Engine {width}x{height}, {len(self.labels.names)} labels, {self.precision}, {self.backend}>"
+
+    def _run(self, pixels: list[Pixels], vectors: npt.NDArray[np.float32]) -> Pixels:
+        if self._workers is None:
+            raise InputError("this engine is closed; load it again with Engine.load")
+        count = max(len(pixels), len(vectors))
+        if not pixels or {len(pixels), len(vectors)} - {1, count}:
+            raise InputError(
+                f"{len(pixels)} images and {len(vectors)} labels do not fit together; give as many labels as "
+                "images, or one of either"
+            )
+        fitted = [resize(p, self.size) for p in pixels]
+        if count == 1:  # the hot path: no copy
+            return self._backend.run(np.ascontiguousarray(fitted[0])[None], vectors)
+        results = []
+        for start in range(0, count, BATCH):
+            n = min(BATCH, count - start)
+            part = fitted[start : start + n] if len(fitted) > 1 else fitted * n
+            wanted = vectors[start : start + n] if len(vectors) > 1 else np.repeat(vectors, n, axis=0)
+            results.append(self._backend.run(np.stack(part), wanted))
+        return np.concatenate(results)
+
+
+def _is_one_image(image: Image | Images) -> TypeGuard[Image]:
+    if isinstance(image, np.ndarray):
+        return image.ndim != 4
+    return isinstance(image, (str, os.PathLike)) or not isinstance(image, Sequence)
+
+
+def _is_one_label(label: Label | Iterable[Label]) -> TypeGuard[Label]:
+    if isinstance(label, (str, Mapping)):
+        return True
+    if isinstance(label, np.ndarray):
+        return label.ndim < 2
+    # A sequence of numbers is a raw vector; a sequence of anything else is many labels.
+    return isinstance(label, Sequence) and all(np.isscalar(v) and not isinstance(v, str) for v in label)
+
+
+def _reordered(pixels: Pixels, color: Color) -> Pixels:
+    return pixels if color == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _resized_like(pixels: Pixels, original: Pixels) -> Pixels:
+    height, width = original.shape[:2]
+    return resize(pixels, (height, width))
+
+
+def _result(future: Future[Pixels], return_exceptions: bool) -> Pixels | StarGANError:
+    try:
+        return future.result()
+    except StarGANError as error:
+        if return_exceptions:
+            return error
+        raise
+
+
+def _pairs(images: Iterator[Image], labels: Iterator[Label]) -> Iterator[tuple[Image, Label]]:
+    for number, image in enumerate(images):
+        try:
+            label = next(labels)
+        except StopIteration:
+            raise InputError(f"{number} labels for more images than that; give one an image, or one for all") from None
+        yield image, label

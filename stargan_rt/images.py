@@ -1,0 +1,126 @@
+"""Images in and out: decode, encode, resize, colour order, with errors that name the image."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from stargan_rt.errors import InputError
+from stargan_rt.files import written_whole
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+Color: TypeAlias = Literal["rgb", "bgr"]
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""uint8 ``(H, W, 3)``, values in [0, 255]."""
+Image: TypeAlias = "Pixels | str | os.PathLike[str] | PIL.Image.Image"
+"""What a caller may give as one image."""
+
+MIN_SIDE = 16
+MAX_PIXELS = 1 << 26
+"""8192 x 8192; a larger picture is more likely an accident or an attack than a face."""
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+def as_pixels(image: Image, color: Color = "rgb") -> Pixels:
+    """One image as uint8 ``(H, W, 3)`` RGB; arrays in RGB order are not copied.
+
+    Args:
+        image: uint8 array ``(H, W, 3)`` in the order of `color`, a path, or a PIL image.
+        color: order of the channels of an array.
+
+    Raises:
+        InputError: not an image, wrong dtype or shape, below 16 pixels a side or above 2**26 in all.
+    """
+    if color not in ("rgb", "bgr"):
+        raise InputError(f"color is 'rgb' or 'bgr'; got {color!r}")
+    if isinstance(image, (str, os.PathLike)):
+        return read_image(image)
+    if isinstance(image, np.ndarray):
+        pixels = _checked(image, "the image")
+        return pixels if color == "rgb" else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    if _is_pil(image):
+        width, height = image.size  # before decoding: PIL is lazy
+        _check_size(height, width, "the PIL image")
+        return np.asarray(image.convert("RGB"))
+    raise InputError(
+        f"an image is a uint8 array (H, W, 3), a path or a PIL image; got {type(image).__module__}."
+        f"{type(image).__qualname__}"
+    )
+
+
+def read_image(path: str | os.PathLike[str]) -> Pixels:
+    """Reads an image file, uint8 ``(H, W, 3)`` RGB, turned upright as its EXIF says; alpha is dropped.
+
+    Raises:
+        InputError: no such file, not an image, or one of an unusable size.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror or error}") from None
+    try:
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except cv2.error as error:  # OpenCV's own bound on the number of pixels
+        raise InputError(f"can't decode {path}: {str(error).splitlines()[0]}") from None
+    if pixels is None:
+        raise InputError(f"{path} is not an image that can be decoded, or is damaged; give a PNG, JPEG, WebP or BMP")
+    return _checked(pixels, str(path))
+
+
+def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
+    """Writes uint8 ``(H, W, 3)`` RGB, whole or not at all; the format follows from the suffix.
+
+    Raises:
+        InputError: an unknown suffix, or a folder that can't be written to.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"can't tell the format of {path} by its suffix; use one of {', '.join(sorted(SUFFIXES))}")
+    ok, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise InputError(f"can't encode {path} as {suffix}")
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Resizes to (height, width): by area where it shrinks, else bilinear; as it is where it fits."""
+    height, width = size
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    shrinks = pixels.shape[0] > height and pixels.shape[1] > width
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (width, height), interpolation=method)  # type: ignore[return-value]
+
+
+def _checked(pixels: npt.NDArray[Any], what: str) -> Pixels:
+    if pixels.dtype != np.uint8:
+        raise InputError(
+            f"{what} has dtype {pixels.dtype}; expected uint8 with values in [0, 255]"
+            + (" — for floats in [0, 1]: (image * 255).round().astype('uint8')" if pixels.dtype.kind == "f" else "")
+        )
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise InputError(f"{what} has shape {pixels.shape}; expected (H, W, 3)")
+    _check_size(pixels.shape[0], pixels.shape[1], what)
+    return pixels
+
+
+def _check_size(height: int, width: int, what: str) -> None:
+    if min(height, width) < MIN_SIDE:
+        raise InputError(f"{what} is {width}x{height}; a side must have at least {MIN_SIDE} pixels")
+    if height * width > MAX_PIXELS:
+        raise InputError(
+            f"{what} is {width}x{height}; at most {MAX_PIXELS} pixels are taken (8192x8192): crop the face first"
+        )
+
+
+def _is_pil(image: object) -> bool:
+    # By name, so that PIL is neither needed nor imported.
+    return any(cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(image).__mro__)

@@ -1,0 +1,210 @@
+"""`LabelSpace`: which domains a model knows, and how a request becomes its label vector.
+
+The vector is the one of the paper (section 3.2): one entry a label and, for a generator trained on
+several data sets, a one-hot mask behind them that says whose labels are meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from stargan_rt.errors import LabelError
+
+Label: TypeAlias = str | Mapping[str, float] | Sequence[float] | npt.NDArray[Any]
+"""What a caller may say: ``"Blond_Hair, happy"``, ``{"Blond_Hair": 1, "Beard": 0}`` or the raw vector."""
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The labels of a model.
+
+    Attributes:
+        datasets: data set name → its labels, in the order of the vector.
+        groups: group name → labels of which at most one is set, such as hair colours.
+        unspecified: the value of a label that a request does not mention. 0 (absent) for generators
+            trained as in the paper; 0.5 for those trained with partial targets, which have learned
+            that 0.5 means "as it is in the image".
+    """
+
+    datasets: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unspecified: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "datasets", {k: tuple(v) for k, v in self.datasets.items()})
+        object.__setattr__(self, "groups", {k: tuple(v) for k, v in self.groups.items()})
+        if not self.names:
+            raise LabelError("a label space needs at least one label, such as datasets={'faces': ('happy',)}")
+        if any(not name or set(name) & set(",=:") for labels in self.datasets.values() for name in labels):
+            raise LabelError(f"label names must be non-empty and free of ',', '=' and ':'; got {list(self.names)}")
+        twice = [name for name, count in Counter(self.names).items() if count > 1]
+        if twice:
+            raise LabelError(f"labels named twice in one data set: {', '.join(twice)}")
+        for group, members in self.groups.items():
+            strangers = [m for m in members if m not in self.names]
+            if strangers:
+                raise LabelError(f"group {group!r} names labels that do not exist: {', '.join(strangers)}")
+            if len({self._dataset_of[m] for m in members}) > 1:
+                raise LabelError(f"group {group!r} spans several data sets; a group belongs to one")
+        if not 0.0 <= self.unspecified <= 1.0:
+            raise LabelError(f"unspecified must lie in [0, 1]; got {self.unspecified}")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All labels in the order of the vector; ``dataset:label`` where two data sets share a name."""
+        shared = Counter(name for labels in self.datasets.values() for name in set(labels))
+        return tuple(
+            name if shared[name] == 1 else f"{dataset}:{name}"
+            for dataset, labels in self.datasets.items()
+            for name in labels
+        )
+
+    @property
+    def dim(self) -> int:
+        """Length of the label vector: the labels, and the mask where there are several data sets."""
+        return len(self.names) + (len(self.datasets) if len(self.datasets) > 1 else 0)
+
+    @cached_property
+    def _dataset_of(self) -> dict[str, str]:
+        owners = [dataset for dataset, labels in self.datasets.items() for _ in labels]
+        return dict(zip(self.names, owners, strict=True))
+
+    @cached_property
+    def _lookup(self) -> dict[str, str]:
+        table = {name.casefold(): name for name in self.names}
+        for name, dataset in self._dataset_of.items():
+            table.setdefault(f"{dataset}:{name}".casefold(), name)
+        return table
+
+    def find(self, name: str) -> str:
+        """The label that `name` stands for; case does not matter, and ``dataset:label`` is understood.
+
+        Raises:
+            LabelError: no such label; the message suggests the nearest ones.
+        """
+        key = name.strip().casefold()
+        if key in self._lookup:
+            return self._lookup[key]
+        qualified = [n for n in self.names if n.casefold().endswith(f":{key}")]
+        if key and qualified:
+            raise LabelError(f"label {name.strip()!r} exists in several data sets; say {' or '.join(qualified)}")
+        near = difflib.get_close_matches(key, self._lookup, n=2, cutoff=0.6)
+        hint = f"did you mean {' or '.join(dict.fromkeys(self._lookup[n] for n in near))}? " if near else ""
+        raise LabelError(f"unknown label {name.strip()!r}; {hint}this model knows: {', '.join(self.names)}")
+
+    def encode(self, label: Label) -> npt.NDArray[np.float32]:
+        """The label vector, float32 ``(dim,)``, values in [0, 1].
+
+        A name sets its label to 1 and the rest of its exclusive group to 0; what is not mentioned is
+        `unspecified`. A raw vector is taken as it is, with or without the mask where one data set is meant.
+
+        Args:
+            label: names separated by commas (``Name`` or ``Name=0.7``), a mapping of names to values,
+                or a vector of `dim` values.
+
+        Raises:
+            LabelError: unknown name, two labels of an exclusive group, labels of two data sets at
+                once, a value that is not a number in [0, 1], or a vector of another length.
+        """
+        if isinstance(label, str):
+            label = self._parse(label)
+        if isinstance(label, Mapping):
+            return self._encode_values(label)
+        return self._check_vector(label)
+
+    def encode_many(self, labels: Iterable[Label]) -> npt.NDArray[np.float32]:
+        """Several label vectors, float32 ``(n, dim)``."""
+        return np.stack([self.encode(label) for label in labels])
+
+    def _parse(self, text: str) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            name, equals, number = part.partition("=")
+            try:
+                values[self.find(name)] = float(number) if equals else 1.0
+            except ValueError as error:
+                if isinstance(error, LabelError):
+                    raise
+                raise LabelError(f"{part!r}: {number!r} is not a number; say {name}=0.7") from None
+        return values
+
+    def _encode_values(self, request: Mapping[str, float]) -> npt.NDArray[np.float32]:
+        values = {self.find(name): _unit_value(name, value) for name, value in request.items()}
+        if not values:
+            raise LabelError(f"no label given; this model knows: {', '.join(self.names)}")
+        chosen = list(dict.fromkeys(self._dataset_of[name] for name in values))
+        if len(chosen) > 1:
+            raise LabelError(
+                f"labels of several data sets at once ({', '.join(values)}); this generator takes those of one "
+                f"({' or '.join(chosen)}) at a time: translate twice, the second time from the first result"
+            )
+        for group, members in self.groups.items():
+            on = [m for m in members if values.get(m, 0.0) > 0.0]
+            if len(on) > 1:
+                raise LabelError(f"{' and '.join(on)} exclude each other (group {group!r}); give one of them")
+            if on:
+                values = {m: 0.0 for m in members} | values
+        vector = np.zeros(self.dim, np.float32)
+        for index, name in enumerate(self.names):
+            if self._dataset_of[name] == chosen[0]:
+                vector[index] = values.get(name, self.unspecified)
+        if len(self.datasets) > 1:
+            vector[len(self.names) + list(self.datasets).index(chosen[0])] = 1.0
+        return vector
+
+    def _check_vector(self, label: Sequence[float] | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        try:
+            vector = np.asarray(label, np.float32)
+        except (TypeError, ValueError):
+            raise LabelError(
+                f"a label is a name, a mapping or a vector of {self.dim} numbers; got {type(label).__name__}"
+            ) from None
+        if vector.shape != (self.dim,):
+            mask = f" and the mask of {len(self.datasets)} data sets" if len(self.datasets) > 1 else ""
+            raise LabelError(
+                f"a label vector of this model has {self.dim} values ({', '.join(self.names)}{mask}); "
+                f"got shape {vector.shape}"
+            )
+        if not np.all((vector >= 0.0) & (vector <= 1.0)):  # false for NaN too
+            raise LabelError(f"label values must be numbers in [0, 1]; got {vector.tolist()}")
+        return vector
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form; `from_dict` reads it."""
+        return {
+            "datasets": {name: list(labels) for name, labels in self.datasets.items()},
+            "groups": {name: list(members) for name, members in self.groups.items()},
+            "unspecified": self.unspecified,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LabelSpace:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            LabelError: the data does not describe a label space.
+        """
+        try:
+            return cls(data["datasets"], data.get("groups", {}), float(data.get("unspecified", 0.0)))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, LabelError):
+                raise
+            raise LabelError(f"not a label space: {error!r}") from error
+
+
+def _unit_value(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise LabelError(f"the value of {name!r} must be a number in [0, 1]; got {value!r}") from None
+    if not 0.0 <= number <= 1.0:  # false for NaN too
+        raise LabelError(f"the value of {name!r} must lie in [0, 1]; got {number}")
+    return number

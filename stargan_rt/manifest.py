@@ -1,0 +1,149 @@
+"""`Manifest`: what an artefact is, carried inside an ONNX file's metadata."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stargan_rt.errors import EngineLoadError, LabelError
+from stargan_rt.labels import LabelSpace
+
+if TYPE_CHECKING:
+    import onnx
+
+METADATA_KEY = "stargan_rt"
+VERSION = 1
+IMAGE, LABEL, TRANSLATED = "image", "label", "translated"
+"""Names of the graph's inputs and output, the same for every backend."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an ONNX file or an engine is.
+
+    Attributes:
+        labels: the label space of the generator.
+        size: (height, width) of the images in pixels.
+        precision: arithmetic of the convolutions, such as ``"fp32"``.
+        conv_dim: channels of the generator's first convolution.
+        blocks: residual blocks of the generator.
+        source: where it came from: checkpoint name, its SHA-256, iteration, versions.
+        parity: how export compared it with PyTorch: images, batches, largest difference in levels of 255.
+    """
+
+    labels: LabelSpace
+    size: tuple[int, int]
+    precision: str
+    conv_dim: int
+    blocks: int
+    source: Mapping[str, Any] = field(default_factory=dict)
+    parity: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form; `from_dict` reads it."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {"version": VERSION, **values, "labels": self.labels.to_dict(), "size": list(self.size)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Manifest:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            EngineLoadError: another version, or not a manifest.
+        """
+        try:
+            if data["version"] != VERSION:
+                raise EngineLoadError(
+                    f"manifest version {data['version']} is not the {VERSION} that this stargan-rt reads; "
+                    "export the model again with this version"
+                )
+            height, width = (int(side) for side in data["size"])
+            return cls(
+                LabelSpace.from_dict(data["labels"]),
+                (height, width),
+                str(data["precision"]),
+                int(data["conv_dim"]),
+                int(data["blocks"]),
+                dict(data.get("source", {})),
+                dict(data.get("parity", {})),
+            )
+        except (KeyError, TypeError, ValueError, LabelError) as error:
+            raise EngineLoadError(f"the manifest is damaged: {error}") from None
+
+
+def write_to_onnx(manifest: Manifest, model: onnx.ModelProto) -> None:
+    """Puts the manifest into the model's metadata, replacing one that is there."""
+    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    model.metadata_props.add(key=METADATA_KEY, value=json.dumps(manifest.to_dict()))
+
+
+def read_onnx(path: Path) -> tuple[Manifest, onnx.ModelProto]:
+    """Reads an ONNX file and checks that it keeps the contract of `export`.
+
+    The contract: inputs ``image`` uint8 ``[batch, H, W, 3]`` RGB and ``label`` float32 ``[batch, c]``,
+    output ``translated`` uint8 ``[batch, H, W, 3]``, and a manifest in the metadata.
+
+    Raises:
+        EngineLoadError: no such file, not an ONNX, damaged, or the ONNX of another network.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise EngineLoadError(f"no model at {path}; make one with: python -m export --checkpoint CKPT --output {path}")
+    mend = "export it again with: python -m export --checkpoint CKPT --output PATH"
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()
+        raise EngineLoadError(
+            f"{path} is damaged or not an ONNX file ({reason[0] if reason else 'empty'}); {mend}"
+        ) from None
+    found = _signature(model)
+    entries = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    if not entries:
+        raise EngineLoadError(f"{path} is an ONNX without stargan-rt's manifest, with {found}; {mend}")
+    try:
+        manifest = Manifest.from_dict(json.loads(entries[0]))
+    except json.JSONDecodeError as error:
+        raise EngineLoadError(f"{path}: the manifest is damaged ({error}); {mend}") from None
+    height, width = manifest.size
+    expected = (
+        f"inputs {IMAGE} uint8 [batch, {height}, {width}, 3], {LABEL} float32 [batch, {manifest.labels.dim}]; "
+        f"outputs {TRANSLATED} uint8 [batch, {height}, {width}, 3]"
+    )
+    if found != expected:
+        raise EngineLoadError(f"{path} is not the network that its manifest tells: {found}; expected {expected}")
+    return manifest, model
+
+
+def _signature(model: onnx.ModelProto) -> str:
+    from onnx import TensorProto
+
+    types: dict[int, str] = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+
+    def describe(value: onnx.ValueInfoProto) -> str:
+        tensor = value.type.tensor_type
+        dims = [d.dim_param or str(d.dim_value) for d in tensor.shape.dim]
+        return f"{value.name} {types.get(tensor.elem_type, tensor.elem_type)} [{', '.join(dims)}]"
+
+    weights = {w.name for w in model.graph.initializer}
+    inputs = ", ".join(describe(i) for i in model.graph.input if i.name not in weights)
+    return f"inputs {inputs}; outputs {', '.join(describe(o) for o in model.graph.output)}"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Training: networks, losses, data sets and the loop."""

@@ -1,0 +1,152 @@
+"""A training run on disk: everything needed to go on with it, or to export it without further questions."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from stargan_rt.errors import InputError
+from stargan_rt.files import written_whole
+from stargan_rt.labels import LabelSpace
+from training.config import TrainConfig
+from training.model import Discriminator, Generator
+
+FORMAT = "stargan-rt training checkpoint"
+VERSION = 1
+
+
+@dataclasses.dataclass
+class TrainState:
+    """All that a run changes as it goes."""
+
+    config: TrainConfig
+    space: LabelSpace
+    generator: Generator
+    averaged: Generator
+    discriminator: Discriminator
+    g_optimizer: torch.optim.Optimizer
+    d_optimizer: torch.optim.Optimizer
+    random: torch.Generator
+    iteration: int = 0
+
+    @classmethod
+    def fresh(cls, config: TrainConfig, space: LabelSpace) -> TrainState:
+        """New weights from the config's seed."""
+        torch.manual_seed(config.seed)
+        arguments = generator_arguments(config, space)
+        generator, averaged = Generator(**arguments), Generator(**arguments)
+        averaged.load_state_dict(generator.state_dict())
+        discriminator = Discriminator(config.image_size, len(space.names), config.d_conv_dim, config.d_layers)
+        for network in (generator, averaged, discriminator):
+            network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        betas = (config.beta1, config.beta2)
+        return cls(
+            config,
+            space,
+            generator,
+            averaged.requires_grad_(False).eval(),
+            discriminator,
+            torch.optim.Adam(generator.parameters(), config.g_lr, betas, fused=True),
+            torch.optim.Adam(discriminator.parameters(), config.d_lr, betas, fused=True),
+            torch.Generator().manual_seed(config.seed),
+        )
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        return {
+            "generator": self.generator,
+            "averaged_generator": self.averaged,
+            "discriminator": self.discriminator,
+            "g_optimizer": self.g_optimizer,
+            "d_optimizer": self.d_optimizer,
+        }
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint, whole or not at all."""
+        data = {
+            "format": FORMAT,
+            "version": VERSION,
+            "model": generator_arguments(self.config, self.space),
+            "image_size": self.config.image_size,
+            "labels": self.space.to_dict(),
+            "config": dataclasses.asdict(self.config),
+            "iteration": self.iteration,
+            "random": self.random.get_state(),
+            **{name: part.state_dict() for name, part in self._parts().items()},
+        }
+        with written_whole(path) as temporary:
+            torch.save(data, temporary)
+
+    @classmethod
+    def resume(cls, path: Path, changes: dict[str, Any]) -> TrainState:
+        """Continues a run: its own config, except for `changes`."""
+        data = read_checkpoint(path)
+        require_own(data, path)
+        known = {field.name for field in dataclasses.fields(TrainConfig)}
+        stored = {k: v for k, v in data["config"].items() if k in known}
+        state = cls.fresh(TrainConfig(**{**stored, **changes}), LabelSpace.from_dict(data["labels"]))
+        try:
+            for name, part in state._parts().items():
+                part.load_state_dict(data[name])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{path} holds another architecture than the flags describe; leave out the flags that change the "
+                f"networks, or start anew from its generator with --init.\n{error}"
+            ) from None
+        state.random.set_state(data["random"])
+        state.iteration = data["iteration"]
+        return state
+
+    def start_from(self, path: Path) -> None:
+        """Takes over another checkpoint's generator (the averaged one), say of a smaller image size."""
+        data = read_checkpoint(path)
+        require_own(data, path)
+        if LabelSpace.from_dict(data["labels"]).names != self.space.names:
+            raise InputError(f"{path} was trained on other labels than this run: {data['labels']['datasets']}")
+        for network in (self.generator, self.averaged):
+            try:
+                network.load_state_dict(data["averaged_generator"])
+            except RuntimeError as error:
+                raise InputError(f"{path} holds a generator of another width or depth.\n{error}") from None
+
+
+def generator_arguments(config: TrainConfig, space: LabelSpace) -> dict[str, int]:
+    return {"label_dim": space.dim, "conv_dim": config.conv_dim, "blocks": config.blocks}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, ours or a bare state dict, without running any code that it may hold.
+
+    Raises:
+        InputError: not there, not a checkpoint, damaged, or one that needs code to be read.
+    """
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} is not a checkpoint of plain tensors ({str(error).splitlines()[0]}); it is not loaded, since "
+            "unpickling other objects can run code. Save the state dict alone: torch.save(G.state_dict(), PATH)"
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path} is damaged or no PyTorch checkpoint: {str(error).splitlines()[0]}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds a {type(data).__name__}, not a checkpoint")
+    return data
+
+
+def is_own(data: dict[str, Any]) -> bool:
+    """Whether a checkpoint was written by this trainer."""
+    return data.get("format") == FORMAT
+
+
+def require_own(data: dict[str, Any], path: Path) -> None:
+    if not is_own(data):
+        raise InputError(f"{path} is not a checkpoint of `python -m training train`")
+    if data.get("version") != VERSION:
+        raise InputError(f"{path} has format version {data.get('version')}; this code reads {VERSION}")

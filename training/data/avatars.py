@@ -1,0 +1,258 @@
+"""Avatars: a labelled face data set that is drawn, not downloaded.
+
+Each person is a set of choices made from a seed. A drawing shows a person under a label, so the
+*same person with another label* can be drawn too: the ground truth of a translation.
+
+Two DiceBear styles are known. `avataaars` is by Pablo Stanley (free for personal and commercial
+use); `toon-head` is by Johan Melin (CC BY 4.0). DiceBear's versions are remixes of both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import multiprocessing
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import resvg_py
+from dicebear import Avatar
+from dicebear import Style as Drawing
+from rich.progress import track
+
+from stargan_rt.errors import InputError
+from stargan_rt.files import cache_folder, written_whole
+from stargan_rt.labels import LabelSpace
+
+HAIR = {"Black_Hair": "2c1b18", "Blond_Hair": "e0b85c", "Brown_Hair": "724133", "Gray_Hair": "e8e1e1"}
+PALE_SKIN = "ffe3d0"
+SKINS = ("edb98a", "d08b5b", "ae5d29", "614335")
+BACKGROUND = "b6e3f4"  # one for all: no hair or skin colour is near it
+CLOTHES = ("262e33", "65c9ff", "5199e4", "25557c", "929598", "a7ffc4", "ff5c5c", "ffffb1")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one DiceBear style says what we want to see.
+
+    Attributes:
+        crop: x, y and side of the square that frames the face, in fractions of the canvas.
+        looks: component → variants that a person is given at random and keeps.
+        expressions: expression → component → variant.
+        has_glasses: whether the style can draw them.
+    """
+
+    crop: tuple[float, float, float]
+    looks: Mapping[str, tuple[str, ...]]
+    expressions: Mapping[str, Mapping[str, str]]
+    beard: str
+    has_glasses: bool
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        glasses = ("Eyeglasses",) if self.has_glasses else ()
+        return (*HAIR, "Beard", *glasses, "Pale_Skin", *self.expressions)
+
+    @property
+    def label_space(self) -> LabelSpace:
+        return LabelSpace({"avatars": self.labels}, {"hair": tuple(HAIR), "expression": tuple(self.expressions)})
+
+
+def _face(eyebrows: str, eyes: str, mouth: str) -> dict[str, str]:
+    return {"eyebrowsVariant": eyebrows, "eyesVariant": eyes, "mouthVariant": mouth}
+
+
+STYLES = {
+    "avataaars": Style(
+        crop=(24 / 176, 12 / 176, 128 / 176),
+        looks={
+            "topVariant": (
+                *("bigHair", "bob", "bun", "curly", "curvy", "dreads", "dreads01", "fro", "longButNotTooLong"),
+                *("miaWallace", "shaggy", "shaggyMullet", "shortCurly", "shortFlat", "shortRound", "shortWaved"),
+                *("straight01", "straight02", "straightAndStrand", "theCaesar", "theCaesarAndSidePart"),
+            ),
+            "facialHairVariant": ("beardLight", "beardMajestic", "beardMedium"),
+            "accessoriesVariant": ("prescription01", "prescription02", "round"),
+            "clothesVariant": ("blazerAndShirt", "collarAndSweater", "hoodie", "overall", "shirtCrewNeck"),
+        },
+        expressions={
+            "angry": _face("angryNatural", "default", "screamOpen"),
+            "contemptuous": _face("upDownNatural", "side", "twinkle"),
+            "disgusted": _face("frownNatural", "squint", "vomit"),
+            "fearful": _face("sadConcernedNatural", "surprised", "grimace"),
+            "happy": _face("defaultNatural", "happy", "smile"),
+            "neutral": _face("defaultNatural", "default", "serious"),
+            "sad": _face("sadConcernedNatural", "cry", "sad"),
+            "surprised": _face("raisedExcitedNatural", "surprised", "disbelief"),
+        },
+        beard="facialHair",
+        has_glasses=True,
+    ),
+    "toon-head": Style(
+        crop=(0.12, 0.06, 0.76),
+        looks={
+            "hairVariant": ("bun", "sideComed", "spiky", "undercut"),
+            "rearHairVariant": ("longStraight", "longWavy", "neckHigh", "shoulderHigh"),
+            "beardVariant": ("chinMoustache", "fullBeard", "longBeard"),
+            "clothesVariant": ("dress", "openJacket", "shirt", "tShirt", "turtleNeck"),
+        },
+        expressions={
+            "angry": _face("angry", "happy", "angry"),
+            "contemptuous": _face("raised", "humble", "smile"),
+            "disgusted": _face("angry", "humble", "sad"),
+            "fearful": _face("sad", "wide", "angry"),
+            "happy": _face("happy", "bow", "laugh"),
+            "neutral": _face("neutral", "happy", "smile"),
+            "sad": _face("sad", "humble", "sad"),
+            "surprised": _face("raised", "wide", "agape"),
+        },
+        beard="beard",
+        has_glasses=False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person: what never changes, and the label they were drawn with.
+
+    Attributes:
+        look: DiceBear options that hold under every label (hair cut, clothes, …).
+        skin: hex colour when not pale.
+        label: float32 ``(len(labels),)`` of zeros and ones, the order of the style's `labels`.
+    """
+
+    style: str
+    look: Mapping[str, Any]
+    skin: str
+    label: np.ndarray
+
+
+def person(index: int, seed: int = 0, style: str = "avataaars") -> Person:
+    """Person number `index` of the population `seed`; the same on every machine.
+
+    Hair colours and expressions are uniform; beard, glasses and pale skin each have probability 1/2.
+    """
+    kind = _style(style)
+    random = np.random.default_rng([seed, index])
+    pick = lambda options: options[random.integers(len(options))]  # noqa: E731
+    look: dict[str, Any] = {"seed": "", "clothesColor": [pick(CLOTHES)], "backgroundColor": [BACKGROUND]}
+    look |= {component: pick(variants) for component, variants in kind.looks.items()}
+    look["rearHairProbability"] = pick((0, 100))
+    on = {pick(tuple(HAIR)), pick(tuple(kind.expressions))}
+    on |= {name for name in ("Beard", "Eyeglasses", "Pale_Skin") if random.random() < 0.5}
+    label = np.array([name in on for name in kind.labels], np.float32)
+    return Person(style, look, pick(SKINS), label)
+
+
+def draw(who: Person, label: np.ndarray | None = None, size: int = 128) -> np.ndarray:
+    """Draws a person, uint8 ``(size, size, 3)`` RGB.
+
+    Args:
+        label: what to show instead of the person's own label; zeros and ones, the style's `labels`.
+        size: side of the picture in pixels.
+    """
+    kind = STYLES[who.style]
+    shown = dict(zip(kind.labels, who.label if label is None else label, strict=True))
+    hair = [next(colour for name, colour in HAIR.items() if shown[name])]
+    options = {
+        **_allowed(who.style, who.look),
+        **next(face for name, face in kind.expressions.items() if shown[name]),
+        "hairColor": hair,
+        "skinColor": [PALE_SKIN if shown["Pale_Skin"] else who.skin],
+        f"{kind.beard}Probability": 100 * int(shown["Beard"]),
+        **({"facialHairColor": hair} if kind.beard == "facialHair" else {}),
+    }
+    if kind.has_glasses:
+        options |= {"accessoriesProbability": 100 * int(shown["Eyeglasses"]), "accessoriesColor": ["262e33"]}
+    x, y, side = kind.crop
+    canvas = round(size / side)
+    png = resvg_py.svg_to_bytes(
+        svg_string=Avatar(_drawing(who.style), options).to_string(),
+        width=canvas,
+        height=canvas,
+        skip_system_fonts=True,
+    )
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+    left, top = round(x * canvas), round(y * canvas)
+    return np.ascontiguousarray(pixels[top : top + size, left : left + size])
+
+
+def _style(name: str) -> Style:
+    if name not in STYLES:
+        raise InputError(f"unknown avatar style {name!r}; known: {', '.join(STYLES)}")
+    return STYLES[name]
+
+
+@cache
+def _drawing(style: str) -> Drawing:
+    return Drawing(json.loads(files("dicebear_styles").joinpath(f"{style}.json").read_text("utf-8")))
+
+
+def _allowed(style: str, look: Mapping[str, Any]) -> dict[str, Any]:
+    # DiceBear refuses an option of a component that the style does not have.
+    return {k: v for k, v in look.items() if k != "rearHairProbability" or style == "toon-head"}
+
+
+def _draw_range(indices: range, seed: int, style: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    people = [person(i, seed, style) for i in indices]
+    return np.stack([draw(p, size=size) for p in people]), np.stack([p.label for p in people])
+
+
+def avatars(
+    count: int, size: int = 128, seed: int = 0, style: str = "avataaars", workers: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` people of a population, drawn in parallel once and kept in the cache.
+
+    Args:
+        count: number of images.
+        size: side in pixels.
+        seed: the population; two seeds share nobody.
+        style: ``"avataaars"`` or ``"toon-head"``.
+        workers: processes that draw; all cores by default.
+
+    Returns:
+        Images, uint8 ``(count, size, size, 3)`` RGB, memory-mapped; labels, float32 ``(count, c)``.
+
+    Raises:
+        InputError: a count or size below 1, an unknown style, or a cache that can't be written.
+    """
+    kind = _style(style)
+    if count < 1 or size < 8:
+        raise InputError(f"avatars need a count of at least 1 and a size of at least 8; got {count} and {size}")
+    folder = cache_folder() / "avatars" / f"{style}-{size}-{seed}-{count}-{_drawing_key(style)}"
+    images_path, labels_path = folder / "images.npy", folder / "labels.npy"
+    if not labels_path.exists():
+        chunks = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
+        task = partial(_draw_range, seed=seed, style=style, size=size)
+        labels = np.zeros((count, len(kind.labels)), np.float32)
+        # Spawned, not forked: the parent may already run PyTorch's threads.
+        with (
+            written_whole(images_path) as temporary,
+            ProcessPoolExecutor(workers or os.cpu_count(), multiprocessing.get_context("spawn")) as pool,
+        ):
+            images = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, size, size, 3))
+            drawn = zip(chunks, pool.map(task, chunks), strict=True)
+            for indices, (pictures, truth) in track(drawn, "Drawing avatars", total=len(chunks)):
+                images[indices.start : indices.stop], labels[indices.start : indices.stop] = pictures, truth
+            images.flush()
+        with written_whole(labels_path) as temporary:  # last, so that its presence means all is there
+            np.save(temporary, labels)
+    return np.load(images_path, mmap_mode="r"), np.load(labels_path)
+
+
+def _drawing_key(style: str) -> str:
+    """Changes when the drawings would: with the tables of this file or the packages that draw."""
+    packages = ("dicebear-core", "dicebear-styles", "resvg-py")
+    versions = [importlib.metadata.version(package) for package in packages]
+    source = Path(__file__).read_bytes() + json.dumps([style, *versions]).encode()
+    return hashlib.sha256(source).hexdigest()[:12]

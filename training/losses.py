@@ -1,0 +1,37 @@
+"""The losses of the paper (section 3.1, equations 1 to 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def classification_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """Binary cross-entropy, summed over the labels and averaged over the batch (equations 2 and 3).
+
+    Args:
+        logits: ``(n, c)``.
+        label: ``(n, c)`` of zeros and ones.
+    """
+    return F.binary_cross_entropy_with_logits(logits.float(), label, reduction="sum") / len(label)
+
+
+def reconstruction_loss(image: Tensor, reconstructed: Tensor) -> Tensor:
+    """Mean absolute difference (equation 4)."""
+    return (image - reconstructed.float()).abs().mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """How far the critic's gradient norm is from 1 between real and fake images (equation 8).
+
+    Args:
+        critic: images → scores of any shape.
+        real, fake: ``(n, 3, h, w)``.
+        mix: ``(n, 1, 1, 1)`` in [0, 1], the share of `real`.
+    """
+    between = (mix * real + (1 - mix) * fake).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
