@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import Counter
 
@@ -45,6 +46,8 @@ def to_onnx(generator: Generator, label_dim: int, size: tuple[int, int]) -> onnx
     image = torch.zeros(2, *size, 3, dtype=torch.uint8)
     label = torch.zeros(2, label_dim)
     batch = torch.export.Dim("batch", min=1)
+    # It warns that torchvision, which has no part in this, is missing.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
@@ -69,6 +72,7 @@ def to_onnx(generator: Generator, label_dim: int, size: tuple[int, int]) -> onnx
     for value in (*model.graph.value_info, *model.graph.initializer, *model.graph.input, *model.graph.output):
         del value.metadata_props[:]
     del model.graph.metadata_props[:]
+    del model.metadata_props[:]
     _check_operators(model, generator)
     return model
 

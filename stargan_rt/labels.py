@@ -164,9 +164,11 @@ class LabelSpace:
         try:
             vector = np.asarray(label, np.float32)
         except (TypeError, ValueError):
+            vector = None
+        if vector is None or not isinstance(label, (Sequence, np.ndarray)):
             raise LabelError(
                 f"a label is a name, a mapping or a vector of {self.dim} numbers; got {type(label).__name__}"
-            ) from None
+            )
         if vector.shape != (self.dim,):
             mask = f" and the mask of {len(self.datasets)} data sets" if len(self.datasets) > 1 else ""
             raise LabelError(

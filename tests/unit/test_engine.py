@@ -1,0 +1,258 @@
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image as PILImage
+
+from stargan_rt import Engine, EngineLoadError, InputError, LabelError, MissingDependencyError, backends
+from stargan_rt.images import write_image
+
+
+def test_properties(engine):
+    assert engine.size == (32, 32)
+    assert engine.precision == "fp32"
+    assert engine.backend in ("openvino", "onnxruntime")
+    assert engine.labels.names == engine.manifest.labels.names
+    assert "32x32, 5 labels, fp32" in repr(engine)
+
+
+def test_backends_agree(model, image):
+    with Engine.load(model, backend="openvino") as a, Engine.load(model, backend="onnxruntime") as b:
+        for name in a.labels.names:
+            difference = a.translate(image, name).astype(int) - b.translate(image, name)
+            assert abs(difference).max() <= 1
+
+
+def test_one_image_gives_one_fresh_image(engine, image):
+    out = engine.translate(image, "Blond_Hair")
+    assert out.shape == (32, 32, 3)
+    assert out.dtype == np.uint8
+    kept = out.copy()
+    other = engine.translate(image, "Black_Hair")
+    np.testing.assert_array_equal(out, kept)
+    assert (other != out).any()
+    out[:] = 0  # writable, and nobody else's
+    np.testing.assert_array_equal(engine.translate(image, "Blond_Hair"), kept)
+
+
+def test_inputs_that_are_not_contiguous_or_not_writable_work(engine, image):
+    expected = engine.translate(image, "happy")
+    flipped = np.ascontiguousarray(image[:, ::-1])[:, ::-1]
+    frozen = image.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(engine.translate(flipped, "happy"), expected)
+    np.testing.assert_array_equal(engine.translate(frozen, "happy"), expected)
+
+
+def test_every_kind_of_image(engine, image, tmp_path):
+    path = tmp_path / "a.png"
+    write_image(path, image)
+    expected = engine.translate(image, "happy")
+    for kind in (path, str(path), PILImage.fromarray(image)):
+        np.testing.assert_array_equal(engine.translate(kind, "happy"), expected)
+
+
+def test_bgr_in_bgr_out(engine, image):
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    expected = engine.translate(image, "happy")
+    np.testing.assert_array_equal(engine.translate(bgr, "happy", color="bgr")[..., ::-1], expected)
+    np.testing.assert_array_equal(engine.translate([bgr, bgr], "happy", color="bgr")[1, ..., ::-1], expected)
+
+
+def test_every_kind_of_label(engine, image):
+    expected = engine.translate(image, "Blond_Hair, happy")
+    for label in ({"Blond_Hair": 1, "happy": 1.0}, [0, 1, 0, 1, 0], np.array([0, 1, 0, 1, 0])):
+        np.testing.assert_array_equal(engine.translate(image, label), expected)
+
+
+def test_batches_equal_single_images(engine, random):
+    images = random.integers(0, 256, (11, 32, 32, 3), np.uint8)  # more than a backend gets at once
+    labels = [engine.labels.names[i % 5] for i in range(11)]
+    expected = np.stack([engine.translate(i, name) for i, name in zip(images, labels, strict=True)])
+    for batch in (images, list(images)):
+        out = engine.translate(batch, labels)
+        assert abs(out.astype(int) - expected).max() <= 1
+    many = engine.translate(images, "happy")
+    assert abs(many[7].astype(int) - engine.translate(images[7], "happy")).max() <= 1
+
+
+def test_one_image_with_many_labels(engine, image):
+    out = engine.translate(image, ["happy", "sad"])
+    assert out.shape == (2, 32, 32, 3)
+    everything = engine.translate_all(image)
+    assert tuple(everything) == engine.labels.names
+    assert abs(everything["sad"].astype(int) - out[1]).max() <= 1
+
+
+def test_other_sizes(engine, random):
+    images = [random.integers(0, 256, size, np.uint8) for size in ((50, 70, 3), (20, 16, 3))]
+    assert engine.translate(images[0], "happy").shape == (32, 32, 3)
+    assert engine.translate(images[0], "happy", keep_size=True).shape == (50, 70, 3)
+    assert engine.translate(images, "happy").shape == (2, 32, 32, 3)
+    kept = engine.translate(images, "happy", keep_size=True)
+    assert [k.shape for k in kept] == [(50, 70, 3), (20, 16, 3)]
+    assert [k.shape for k in engine.translate_all(images[1], keep_size=True).values()] == [(20, 16, 3)] * 5
+
+
+def test_wrong_requests(engine, image):
+    with pytest.raises(InputError, match="3 images and 2 labels"):
+        engine.translate([image] * 3, ["happy", "sad"])
+    with pytest.raises(InputError, match="0 images"):
+        engine.translate([], "happy")
+    with pytest.raises(LabelError, match="did you mean happy"):
+        engine.translate(image, "hapy")
+    with pytest.raises(InputError, match="at least 16 pixels"):
+        engine.translate(image[:1, :1], "happy")
+    with pytest.raises(InputError, match="'rgb' or 'bgr'"):
+        engine.translate(image, "happy", color="xyz")
+
+
+def test_submit(engine, image):
+    future = engine.submit(image, "happy")
+    np.testing.assert_array_equal(future.result(), engine.translate(image, "happy"))
+    assert isinstance(engine.submit(image, "hapy").exception(), LabelError)
+
+
+def test_map_keeps_the_order_and_reads_only_a_few_ahead(engine, random):
+    images = random.integers(0, 256, (30, 32, 32, 3), np.uint8)
+    taken = 0
+
+    def stream():
+        nonlocal taken
+        for i in images:
+            taken += 1
+            yield i
+
+    outputs = engine.map(stream(), "happy")
+    first = next(outputs)
+    assert taken < 10
+    for out, i in zip([first, *outputs], images, strict=True):
+        np.testing.assert_array_equal(out, engine.translate(i, "happy"))
+
+
+def test_map_with_a_label_each(engine, image):
+    names = engine.labels.names
+    for name, out in zip(names, engine.map([image] * 5, names), strict=True):
+        np.testing.assert_array_equal(out, engine.translate(image, name))
+    with pytest.raises(InputError, match="2 labels for more images"):
+        list(engine.map([image] * 3, ["happy", "sad"]))
+
+
+def test_map_raises_where_the_image_stands_or_returns_the_error(engine, image):
+    outputs = engine.map([image, image[:1], image], "happy")
+    next(outputs)
+    with pytest.raises(InputError):
+        next(outputs)
+    results = list(engine.map([image, image[:1], image], "happy", return_exceptions=True))
+    assert [type(r) for r in results] == [np.ndarray, InputError, np.ndarray]
+
+
+def test_map_can_be_left_early(engine, image):
+    outputs = engine.map(itertools.repeat(image), "happy")
+    next(outputs)
+    outputs.close()
+
+
+def test_threads_get_their_own_results(engine, random):
+    images = random.integers(0, 256, (8, 32, 32, 3), np.uint8)
+    expected = [engine.translate(i, "happy") for i in images]
+    barrier = threading.Barrier(8)
+
+    def work(index):
+        barrier.wait()
+        return [engine.translate(images[index], "happy") for _ in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        for index, results in enumerate(pool.map(work, range(8))):
+            for result in results:
+                np.testing.assert_array_equal(result, expected[index])
+
+
+def test_a_closed_engine_says_so(model, image):
+    engine = Engine.load(model)
+    future = engine.submit(image, "happy")
+    engine.close()
+    engine.close()
+    assert future.cancelled() or future.result() is not None
+    for call in (engine.translate, engine.submit):
+        with pytest.raises(InputError, match="closed; load it again"):
+            call(image, "happy")
+
+
+def test_the_bundled_model_loads_by_name():
+    with Engine.load("avatars") as engine:
+        assert engine.size == (128, 128)
+        assert {"Blond_Hair", "Beard", "Eyeglasses", "Pale_Skin", "happy"} <= set(engine.labels.names)
+
+
+def test_auto_takes_the_first_backend_that_is_installed(model, monkeypatch):
+    with Engine.load(model) as engine:
+        assert engine.backend == "openvino"
+    real = backends.backend_class
+
+    def without_openvino(name):
+        if name == "openvino":
+            raise MissingDependencyError("openvino can't be imported")
+        return real(name)
+
+    monkeypatch.setattr(backends, "backend_class", without_openvino)
+    with Engine.load(model) as engine:
+        assert engine.backend == "onnxruntime"
+    monkeypatch.setattr(backends, "BACKENDS", {"openvino": ""})
+    with pytest.raises(MissingDependencyError, match="no backend is installed"):
+        Engine.load(model)
+
+
+def test_load_refuses_wrong_arguments(model):
+    with pytest.raises(InputError, match="unknown backend 'cuda'; known: auto, openvino"):
+        Engine.load(model, backend="cuda")
+    with pytest.raises(InputError, match="threads must be at least 1"):
+        Engine.load(model, threads=0)
+    with Engine.load(model, threads=1) as engine:
+        assert engine.size == (32, 32)
+
+
+def test_load_refuses_what_is_not_a_model(model, tmp_path):
+    data = model.read_bytes()
+    cut, text, empty = tmp_path / "cut.onnx", tmp_path / "text.onnx", tmp_path / "empty.onnx"
+    cut.write_bytes(data[: len(data) // 2])
+    text.write_text("hello")
+    empty.touch()
+    for path in (cut, text, empty):
+        with pytest.raises(EngineLoadError, match=r"export"):
+            Engine.load(path)
+    with pytest.raises(EngineLoadError, match=r"no model at .*missing\.onnx"):
+        Engine.load(tmp_path / "missing.onnx")
+
+
+def test_load_refuses_other_networks(model, tmp_path):
+    info = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])],
+        "other",
+        [info("x", onnx.TensorProto.FLOAT, ["n", 3])],
+        [info("y", onnx.TensorProto.FLOAT, ["n", 3])],
+    )
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "other.onnx")
+    with pytest.raises(EngineLoadError, match=r"without stargan-rt's manifest, with inputs x float32 \[n, 3\]"):
+        Engine.load(tmp_path / "other.onnx")
+
+    stranger = onnx.load(model)
+    stranger.graph.input[1].type.tensor_type.shape.dim[1].dim_value = 7
+    onnx.save(stranger, tmp_path / "stranger.onnx")
+    with pytest.raises(EngineLoadError, match=r"not the network that its manifest tells.*\[batch, 7\]"):
+        Engine.load(tmp_path / "stranger.onnx")
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_a_graph_that_a_backend_refuses_is_a_load_error(model, tmp_path, name):
+    broken = onnx.load(model)
+    broken.graph.node[5].op_type = "NoSuchOperator"
+    broken.graph.node[5].domain = "nowhere"
+    broken.opset_import.add(domain="nowhere", version=1)
+    onnx.save(broken, tmp_path / "broken.onnx")
+    with pytest.raises(EngineLoadError, match="refuses"):
+        Engine.load(tmp_path / "broken.onnx", backend=name)

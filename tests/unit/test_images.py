@@ -1,0 +1,113 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as PILImage
+
+from stargan_rt import InputError
+from stargan_rt.images import as_pixels, read_image, resize, write_image
+
+
+def test_rgb_arrays_are_not_copied(image):
+    assert as_pixels(image) is image
+
+
+def test_every_kind_of_image_gives_the_same_pixels(image, tmp_path):
+    path = tmp_path / "a.png"
+    write_image(path, image)
+    for kind in (path, str(path), PILImage.fromarray(image), PILImage.open(path)):
+        np.testing.assert_array_equal(as_pixels(kind), image)
+    np.testing.assert_array_equal(as_pixels(np.ascontiguousarray(image[..., ::-1]), "bgr"), image)
+
+
+def test_alpha_grey_and_16_bit_files_become_rgb(tmp_path, random):
+    grey = random.integers(0, 256, (20, 30), np.uint8)
+    cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    cv2.imwrite(str(tmp_path / "deep.png"), grey.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([grey] * 4))
+    for name in ("grey", "deep", "alpha"):
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.png"), np.dstack([grey] * 3))
+
+
+def test_exif_orientation_is_followed(tmp_path):
+    tall = PILImage.new("RGB", (40, 20))
+    exif = tall.getexif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    tall.save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").shape == (40, 20, 3)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((1, 1, 3), np.uint8), "at least 16 pixels"),
+        (np.broadcast_to(np.uint8(0), (20_000, 20_000, 3)), "20000x20000; at most"),
+        (np.zeros((32, 32, 3), np.float32), "dtype float32; expected uint8"),
+        (np.zeros((32, 32), np.uint8), r"shape \(32, 32\); expected \(H, W, 3\)"),
+        (np.zeros((32, 32, 4), np.uint8), "expected"),
+        (np.zeros((0, 0, 3), np.uint8), "at least"),
+        (b"bytes", "got builtins.bytes"),
+        (None, "got builtins.NoneType"),
+    ],
+)
+def test_unusable_images_are_refused(bad, message):
+    with pytest.raises(InputError, match=message):
+        as_pixels(bad)
+
+
+def test_unusable_files_are_refused(tmp_path):
+    text, empty = tmp_path / "text.png", tmp_path / "empty.png"
+    text.write_text("not a picture")
+    empty.touch()
+    cv2.imwrite(str(tmp_path / "dot.png"), np.zeros((1, 1, 3), np.uint8))
+    whole = cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+    (tmp_path / "cut.png").write_bytes(whole[:40])
+    for name, message in (
+        ("text.png", "not an image that can be decoded"),
+        ("empty.png", "not an image that can be decoded"),
+        ("cut.png", "not an image that can be decoded"),
+        ("dot.png", "1x1; a side must have"),
+        ("missing.png", "can't read .*missing.png: No such file"),
+        ("", "can't read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_image(tmp_path / name)
+
+
+def test_a_huge_file_is_refused(tmp_path):
+    path = tmp_path / "huge.png"
+    PILImage.new("1", (20_000, 20_000)).save(path)
+    with pytest.raises(InputError, match=r"20000x20000|can't decode"):
+        read_image(path)
+
+
+def test_a_huge_pil_image_is_refused_before_it_is_decoded():
+    class Lazy(PILImage.Image):
+        size = (20_000, 20_000)
+
+        def convert(self, *args, **kwargs):
+            raise AssertionError("decoded")
+
+    with pytest.raises(InputError, match="at most"):
+        as_pixels(Lazy())
+
+
+def test_an_unknown_colour_order_is_refused(image):
+    with pytest.raises(InputError, match="'rgb' or 'bgr'; got 'hsv'"):
+        as_pixels(image, "hsv")
+
+
+def test_writing_to_an_unknown_format_or_place_is_refused(tmp_path, image):
+    with pytest.raises(InputError, match="by its suffix"):
+        write_image(tmp_path / "a.doc", image)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="can't write"):
+        write_image(tmp_path / "file" / "a.png", image)
+
+
+@given(st.integers(16, 80), st.integers(16, 80), st.integers(16, 80), st.integers(16, 80), st.integers(0, 255))
+def test_resizing_gives_the_size_and_keeps_flat_colours(h, w, to_h, to_w, level):
+    out = resize(np.full((h, w, 3), level, np.uint8), (to_h, to_w))
+    assert out.shape == (to_h, to_w, 3)
+    assert (out == level).all()

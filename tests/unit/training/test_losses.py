@@ -1,0 +1,30 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from training.losses import classification_loss, gradient_penalty, reconstruction_loss
+
+
+def test_classification_sums_over_labels_and_averages_over_images():
+    logits, label = torch.randn(4, 3), torch.randint(0, 2, (4, 3)).float()
+    each = [F.binary_cross_entropy_with_logits(logits[i], label[i], reduction="sum") for i in range(4)]
+    torch.testing.assert_close(classification_loss(logits, label), torch.stack(each).mean())
+
+
+def test_reconstruction_is_the_mean_absolute_difference():
+    assert reconstruction_loss(torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)).item() == 0.5
+
+
+@pytest.mark.parametrize(("slope", "penalty"), [(1.0, 0.0), (3.0, 4.0), (0.0, 1.0)])
+def test_gradient_penalty_of_a_linear_critic(slope, penalty):
+    direction = torch.randn(1, 3, 4, 4)
+    direction = slope * direction / direction.norm()
+    real, fake = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
+    found = gradient_penalty(lambda x: (x * direction).sum((1, 2, 3)), real, fake, torch.rand(2, 1, 1, 1))
+    assert found.item() == pytest.approx(penalty, abs=1e-4)
+
+
+def test_gradient_penalty_reaches_the_critic_s_weights():
+    critic = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.LeakyReLU(0.01), torch.nn.Conv2d(4, 1, 3))
+    gradient_penalty(critic, torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8), torch.rand(2, 1, 1, 1)).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in (critic[0].weight, critic[2].weight))

@@ -1,0 +1,53 @@
+import dataclasses
+
+import torch
+
+from stargan_rt import LabelSpace
+from training.targets import UNSPECIFIED, draw_targets, single_changes, units
+
+SPACE = LabelSpace(
+    {"faces": ("Black", "Blond", "Beard", "happy", "sad")}, {"hair": ("Black", "Blond"), "face": ("happy", "sad")}
+)
+LABELS = torch.tensor([[1, 0, 0, 1, 0], [0, 1, 1, 0, 1], [1, 0, 1, 0, 1], [0, 1, 0, 1, 0.0]])
+
+
+def test_units_are_groups_and_single_labels():
+    assert units(SPACE).tolist() == [0, 0, 1, 2, 2]
+
+
+def test_the_paper_s_targets_are_labels_of_other_images():
+    told, wanted = draw_targets(LABELS, units(SPACE), 0.0, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(told, wanted)
+    assert sorted(map(tuple, told.tolist())) == sorted(map(tuple, LABELS.tolist()))
+
+
+def test_partial_targets_want_what_they_leave_unspecified_kept():
+    random = torch.Generator().manual_seed(0)
+    label = LABELS.repeat(100, 1)
+    told, wanted = draw_targets(label, units(SPACE), 1.0, random)
+    kept = told == UNSPECIFIED
+    assert 0.3 < kept.float().mean() < 0.7
+    torch.testing.assert_close(wanted[kept], label[kept])
+    torch.testing.assert_close(wanted[~kept], told[~kept])
+    # Groups are left unspecified as a whole.
+    assert (kept[:, 0] == kept[:, 1]).all()
+    assert (kept[:, 3] == kept[:, 4]).all()
+    assert (kept[:, 0] != kept[:, 2]).any()
+
+
+def test_single_changes_of_complete_targets():
+    targets = single_changes(LABELS[:1], SPACE)
+    assert targets[:, 0].tolist() == [
+        [1, 0, 0, 1, 0],
+        [0, 1, 0, 1, 0],
+        [1, 0, 1, 1, 0],  # toggled
+        [1, 0, 0, 1, 0],
+        [1, 0, 0, 0, 1],
+    ]
+
+
+def test_single_changes_of_partial_targets_are_what_the_engine_encodes():
+    space = dataclasses.replace(SPACE, unspecified=UNSPECIFIED)
+    targets = single_changes(LABELS[:1], space)
+    for name, target in zip(space.names, targets[:, 0], strict=True):
+        torch.testing.assert_close(target, torch.from_numpy(space.encode(name)))
