@@ -196,6 +196,8 @@ class Engine:
         Raises:
             InputError: an image that can't be used, when its turn comes; or fewer labels than images.
         """
+        if isinstance(images, (str, os.PathLike)):
+            raise InputError(f"map takes several images; for one call translate({str(images)!r}, …)")
         labels = itertools.repeat(label) if _is_one_label(label) else iter(cast("Iterable[Label]", label))
         pairs = _pairs(iter(images), labels)
         waiting = deque(

@@ -66,12 +66,14 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror or error}") from None
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except cv2.error as error:  # OpenCV's own bound on the number of pixels
         raise InputError(f"can't decode {path}: {str(error).splitlines()[0]}") from None
     if pixels is None:
         raise InputError(f"{path} is not an image that can be decoded, or is damaged; give a PNG, JPEG, WebP or BMP")
-    return _checked(pixels, str(path))
+    height, width = pixels.shape[:2]
+    _check_size(height, width, str(path))
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)  # type: ignore[return-value]
 
 
 def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:

@@ -137,6 +137,8 @@ def test_map_with_a_label_each(engine, image):
     names = engine.labels.names
     for name, out in zip(names, engine.map([image] * 5, names), strict=True):
         np.testing.assert_array_equal(out, engine.translate(image, name))
+    with pytest.raises(InputError, match="map takes several images"):
+        next(engine.map("face.png", "happy"))
     with pytest.raises(InputError, match="2 labels for more images"):
         list(engine.map([image] * 3, ["happy", "sad"]))
 

@@ -182,7 +182,7 @@ def draw(who: Person, label: np.ndarray | None = None, size: int = 128) -> np.nd
         height=canvas,
         skip_system_fonts=True,
     )
-    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+    pixels = cv2.cvtColor(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     left, top = round(x * canvas), round(y * canvas)
     return np.ascontiguousarray(pixels[top : top + size, left : left + size])
 
