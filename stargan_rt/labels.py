@@ -153,9 +153,7 @@ class LabelSpace:
             if on:
                 values = {m: 0.0 for m in members} | values
         vector = np.zeros(self.dim, np.float32)
-        for index, name in enumerate(self.names):
-            if self._dataset_of[name] == chosen[0]:
-                vector[index] = values.get(name, self.unspecified)
+        vector[: len(self.names)] = [values.get(name, self.unspecified) for name in self.names]
         if len(self.datasets) > 1:
             vector[len(self.names) + list(self.datasets).index(chosen[0])] = 1.0
         return vector

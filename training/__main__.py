@@ -11,7 +11,7 @@ import click
 
 from stargan_rt import terminal
 from stargan_rt.errors import InputError
-from training.config import TrainConfig
+from training.config import PRESETS, TrainConfig
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -20,52 +20,69 @@ def main() -> None:
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    kinds = {"int": int, "float": float, "str": str}
+    kinds: dict[str, Any] = {"int": int, "float": float, "str": str, "tuple[str, ...]": str}
     for field in reversed(dataclasses.fields(TrainConfig)):
         flag = field.name.replace("_", "-")
-        declaration = f"--{flag}/--no-{flag}" if field.type == "bool" else f"--{flag}"
-        kind = {} if field.type == "bool" else {"type": kinds[str(field.type)]}
-        help = f"{field.metadata['help']}  [default: {field.default}]"
-        # None means "not given", so that a resumed run keeps its own value.
-        command = click.option(declaration, field.name, default=None, show_default=False, help=help, **kind)(command)
+        boolean, several = field.type == "bool", str(field.type).startswith("tuple")
+        declaration = f"--{flag}/--no-{flag}" if boolean else f"--{flag}"
+        kind = {} if boolean else {"type": kinds[str(field.type)], "multiple": several}
+        default = ", ".join(field.default) if several else field.default
+        # None or nothing means "not given", so that a preset or a resumed run keeps its own value.
+        command = click.option(
+            declaration,
+            field.name,
+            default=None,
+            show_default=False,
+            help=f"{field.metadata['help']}  [default: {default}]",
+            **kind,
+        )(command)
     return command
 
 
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Start from these settings.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings, over the preset's.")
 @click.option("--resume", is_flag=True, help="Go on from OUT/latest.pt with its own settings.")
 @click.option("--init", type=click.Path(path_type=Path), help="Start from the generator of this checkpoint.")
 @_config_options
-def train(out: Path, resume: bool, init: Path | None, **flags: Any) -> None:
-    """Train a generator; checkpoints, sample grids and losses go to the folder OUT."""
-    from training import trainer
-    from training.checkpoint import TrainState
-    from training.data.avatars import STYLES, avatars
-    from training.data.dataset import Dataset
-    from training.targets import UNSPECIFIED
+def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: Path | None, **flags: Any) -> None:
+    """Train a generator; checkpoints, sample grids and losses go to the folder OUT.
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    Flags go before the settings of --config, and those before the preset's. Under torchrun it uses
+    all processes: torchrun --nproc-per-node 4 -m training train …
+    """
+    from training.checkpoint import TrainState
+    from training.data.dataset import joint_space
+    from training.data.open import open_dataset
+    from training.distributed import join
+    from training.targets import UNSPECIFIED
+    from training.trainer import train as run
+
+    given = TrainConfig.read(PRESETS[preset]) if preset else {}
+    given |= TrainConfig.read(file) if file else {}
+    given |= {name: value for name, value in flags.items() if value not in (None, ())}
     latest = out / "latest.pt"
     if resume and init:
         raise InputError("--resume goes on with a run, --init starts a new one; give one of them")
     if latest.exists() and not resume:
         raise InputError(f"{latest} exists already; go on with it by --resume, or choose another --out")
+    config = TrainState.stored_config(latest, given) if resume else TrainConfig(**given)
     out.mkdir(parents=True, exist_ok=True)
-    if resume:
-        state = TrainState.resume(latest, given)
-    else:
-        config = TrainConfig(**given)
-        if config.style not in STYLES:
-            raise InputError(f"unknown avatar style {config.style!r}; known: {', '.join(STYLES)}")
-        space = STYLES[config.style].label_space
-        if config.partial_targets:
-            space = dataclasses.replace(space, unspecified=UNSPECIFIED)
-        state = TrainState.fresh(config, space)
-        if init:
+
+    processes = join(config.device)
+    try:
+        with processes.first_one_first():  # it fills the cache, the others find it
+            datasets = [open_dataset(text, config.image_size) for text in config.data]
+        space = joint_space(datasets, UNSPECIFIED if config.partial_targets else 0.0)
+        state = TrainState.fresh(config, space, processes.device)
+        if resume:
+            state.resume(latest)
+        elif init:
             state.start_from(init)
-    config = state.config
-    images, labels = avatars(config.count, config.image_size, config.seed, config.style)
-    trainer.train(state, Dataset(images, labels, state.space), out)
+        run(state, datasets, out, processes)
+    finally:
+        processes.close()
 
 
 @main.command()

@@ -31,19 +31,20 @@ class TrainState:
     discriminator: Discriminator
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
-    random: torch.Generator
+    g_scaler: torch.amp.GradScaler
+    d_scaler: torch.amp.GradScaler
     iteration: int = 0
 
     @classmethod
-    def fresh(cls, config: TrainConfig, space: LabelSpace) -> TrainState:
-        """New weights from the config's seed."""
+    def fresh(cls, config: TrainConfig, space: LabelSpace, device: str | None = None) -> TrainState:
+        """New weights from the config's seed, on `device` or else the config's."""
         torch.manual_seed(config.seed)
         arguments = generator_arguments(config, space)
         generator, averaged = Generator(**arguments), Generator(**arguments)
         averaged.load_state_dict(generator.state_dict())
         discriminator = Discriminator(config.image_size, len(space.names), config.d_conv_dim, config.d_layers)
         for network in (generator, averaged, discriminator):
-            network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(device or config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         betas = (config.beta1, config.beta2)
         return cls(
             config,
@@ -53,16 +54,18 @@ class TrainState:
             discriminator,
             torch.optim.Adam(generator.parameters(), config.g_lr, betas, fused=True),
             torch.optim.Adam(discriminator.parameters(), config.d_lr, betas, fused=True),
-            torch.Generator().manual_seed(config.seed),
+            *(torch.amp.GradScaler(config.device, enabled=config.precision == "float16") for _ in range(2)),
         )
 
-    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
         return {
             "generator": self.generator,
             "averaged_generator": self.averaged,
             "discriminator": self.discriminator,
             "g_optimizer": self.g_optimizer,
             "d_optimizer": self.d_optimizer,
+            "g_scaler": self.g_scaler,
+            "d_scaler": self.d_scaler,
         }
 
     def save(self, path: Path) -> None:
@@ -75,31 +78,37 @@ class TrainState:
             "labels": self.space.to_dict(),
             "config": dataclasses.asdict(self.config),
             "iteration": self.iteration,
-            "random": self.random.get_state(),
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
         with written_whole(path) as temporary:
             torch.save(data, temporary)
 
-    @classmethod
-    def resume(cls, path: Path, changes: dict[str, Any]) -> TrainState:
-        """Continues a run: its own config, except for `changes`."""
+    @staticmethod
+    def stored_config(path: Path, changes: dict[str, Any]) -> TrainConfig:
+        """The config of a checkpoint, with `changes`."""
         data = read_checkpoint(path)
         require_own(data, path)
-        known = {field.name for field in dataclasses.fields(TrainConfig)}
-        stored = {k: v for k, v in data["config"].items() if k in known}
-        state = cls.fresh(TrainConfig(**{**stored, **changes}), LabelSpace.from_dict(data["labels"]))
+        return TrainConfig(**{**data["config"], **changes})
+
+    def resume(self, path: Path) -> None:
+        """Takes over everything that a checkpoint holds.
+
+        Raises:
+            InputError: it was made with other labels or another architecture.
+        """
+        data = read_checkpoint(path)
+        require_own(data, path)
+        if LabelSpace.from_dict(data["labels"]) != self.space:
+            raise InputError(f"{path} was trained on other labels than this run: {data['labels']['datasets']}")
         try:
-            for name, part in state._parts().items():
+            for name, part in self._parts().items():
                 part.load_state_dict(data[name])
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"{path} holds another architecture than the flags describe; leave out the flags that change the "
                 f"networks, or start anew from its generator with --init.\n{error}"
             ) from None
-        state.random.set_state(data["random"])
-        state.iteration = data["iteration"]
-        return state
+        self.iteration = data["iteration"]
 
     def start_from(self, path: Path) -> None:
         """Takes over another checkpoint's generator (the averaged one), say of a smaller image size."""

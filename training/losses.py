@@ -9,13 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def classification_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Binary cross-entropy, summed over the labels and averaged over the batch (equations 2 and 3).
+def classification_loss(logits: Tensor, label: Tensor, one_of_k: bool = False) -> Tensor:
+    """How far the classifier is from the label (equations 2 and 3), averaged over the batch.
 
     Args:
         logits: ``(n, c)``.
         label: ``(n, c)`` of zeros and ones.
+        one_of_k: cross-entropy over the labels, one of which is set; else binary cross-entropy, summed.
     """
+    if one_of_k:
+        return F.cross_entropy(logits.float(), label.argmax(dim=1))
     return F.binary_cross_entropy_with_logits(logits.float(), label, reduction="sum") / len(label)
 
 

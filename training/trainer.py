@@ -1,12 +1,14 @@
-"""The training loop (paper, section 3.1 and appendix 7.2), on one multi-label data set."""
+"""The training loop (paper, section 3.1 and appendix 7.2), on one data set or several with mask vectors."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,101 +16,91 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from stargan_rt.errors import StarGANError
+from stargan_rt.errors import MissingDependencyError, StarGANError
 from stargan_rt.files import written_whole
 from training.checkpoint import TrainState
 from training.data.dataset import Dataset, to_network, to_pictures
+from training.distributed import Processes
 from training.losses import classification_loss, gradient_penalty, reconstruction_loss
-from training.targets import draw_targets, single_changes, units
+from training.targets import draw_targets, parts, single_changes
 
 LOG_EVERY = 10
 SAMPLED = 8
+MIN_EFFECT = 0.5
+"""Levels of 255 below which outputs are said not to depend on the label."""
 
 
-def train(state: TrainState, data: Dataset, out: Path) -> None:
+def train(state: TrainState, datasets: Sequence[Dataset], out: Path, processes: Processes) -> None:
     """Trains until `state.config.iterations`, writing to the folder `out`.
 
-    `out/latest.pt` is the newest checkpoint, `out/samples/` has a picture per sampling, and
-    `out/log.jsonl` a line of losses every 10 steps. Ctrl-C saves before it leaves.
+    An iteration is a critic step on each data set in turn and, every `n_critic` of them, a generator
+    step. `out/latest.pt` is the newest checkpoint, `out/samples/` has a picture per sampling, and
+    `out/log.jsonl` a line of losses every 10 iterations. Ctrl-C saves before it leaves.
     """
-    config = state.config
-    autocast = torch.autocast(config.device, torch.bfloat16, enabled=config.precision == "bfloat16")
-    generate: Callable[[Tensor, Tensor], Tensor] = state.generator
-    judge: Callable[[Tensor], tuple[Tensor, Tensor]] = state.discriminator
+    config, device = state.config, processes.device
+    kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
+    autocast = torch.autocast(device.partition(":")[0], kind, enabled=kind is not None)
+    generate: Any = processes.parallel(state.generator)
+    judge: Any = processes.parallel(state.discriminator)
     if config.compile:
         generate, judge = torch.compile(generate), torch.compile(judge)
-    unit = units(state.space)
-    losses: dict[str, float] = {}
+    layout = parts(state.space)
+    losses: dict[str, Tensor] = {}
 
-    with Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]} it/s"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[losses]}"),
-    ) as progress:
-        bar = progress.add_task("", total=config.iterations, completed=state.iteration, speed="–", losses="")
-        marked = time.perf_counter()
-        try:
-            while state.iteration < config.iterations:
-                factor = config.learning_rate_factor(state.iteration)
-                _set_learning_rate(state.g_optimizer, config.g_lr * factor)
-                _set_learning_rate(state.d_optimizer, config.d_lr * factor)
+    with Watch(state, datasets, out, processes) as watch:
+        while state.iteration < config.iterations:
+            random = step_random(config.seed, state.iteration, processes.rank)
+            factor = config.learning_rate_factor(state.iteration)
+            _set_learning_rate(state.g_optimizer, config.g_lr * factor)
+            _set_learning_rate(state.d_optimizer, config.d_lr * factor)
 
-                real, label = data.batch(config.batch_size, state.random)
-                told, wanted = draw_targets(label, unit, config.partial_targets, state.random)
-                mix = torch.rand(len(real), 1, 1, 1, generator=state.random)
-                real, label, told, wanted, mix = (t.to(config.device) for t in (real, label, told, wanted, mix))
+            for data, part in zip(datasets, layout, strict=True):
+                real, label = data.batch(config.batch_size, random)
+                told, wanted = draw_targets(label, part.unit, config.partial_targets, random)
+                mix = torch.rand(len(real), 1, 1, 1, generator=random)
+                source, target = part.vector(label), part.vector(told)
+                real, label, wanted, source, target, mix = (
+                    t.to(device, non_blocking=True) for t in (real, label, wanted, source, target, mix)
+                )
 
                 # Critic: real images score high and are classified, fake ones score low (equations 5 and 8).
                 with autocast:
                     with torch.no_grad():
-                        fake = generate(real, told).float()
+                        fake = generate(real, target).float()
                     real_score, real_logits = judge(real)
                     fake_score, _ = judge(fake)
                 d_adv = fake_score.float().mean() - real_score.float().mean()
-                d_cls = classification_loss(real_logits, label)
+                d_cls = classification_loss(real_logits[:, part.where], label, data.one_of_k)
                 d_gp = gradient_penalty(lambda x: state.discriminator(x)[0], real, fake, mix)
                 d_loss = d_adv + config.lambda_cls * d_cls + config.lambda_gp * d_gp
-                _step(state.d_optimizer, d_loss)
-                losses |= {"D/adv": d_adv.item(), "D/cls": d_cls.item(), "D/gp": d_gp.item()}
+                _step(state.d_optimizer, state.d_scaler, d_loss)
+                losses |= {"D/adv": d_adv, "D/cls": d_cls, "D/gp": d_gp}
 
                 # Generator: fakes score high, show the target, and lead back to the image (equation 6).
                 if (state.iteration + 1) % config.n_critic == 0:
                     with autocast:
-                        fake = generate(real, told).float()
+                        fake = generate(real, target).float()
                         fake_score, fake_logits = judge(fake)
-                        back = generate(fake, label)
+                        back = generate(fake, source)
                     g_adv = -fake_score.float().mean()
-                    g_cls = classification_loss(fake_logits, wanted)
+                    g_cls = classification_loss(fake_logits[:, part.where], wanted, data.one_of_k)
                     g_rec = reconstruction_loss(real, back)
                     g_loss = g_adv + config.lambda_cls * g_cls + config.lambda_rec * g_rec
-                    _step(state.g_optimizer, g_loss)
+                    _step(state.g_optimizer, state.g_scaler, g_loss)
                     _average(state)
-                    losses |= {"G/adv": g_adv.item(), "G/cls": g_cls.item(), "G/rec": g_rec.item()}
+                    losses |= {"G/adv": g_adv, "G/cls": g_cls, "G/rec": g_rec}
 
-                state.iteration += 1
-                if not all(map(math.isfinite, losses.values())):
-                    raise StarGANError(
-                        f"a loss is no longer finite at step {state.iteration}: {losses}; {out / 'latest.pt'} is the "
-                        "last good checkpoint: resume it with a lower --g-lr and --d-lr"
-                    )
-                if state.iteration % LOG_EVERY == 0:
-                    now = time.perf_counter()
-                    speed, marked = LOG_EVERY / (now - marked), now
-                    _log(out, state.iteration, speed, losses)
-                    shown = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
-                    progress.update(bar, completed=state.iteration, speed=f"{speed:.2f}", losses=shown)
-                if state.iteration % config.sample_every == 0:
-                    write_samples(state, data, out / "samples" / f"{state.iteration:06d}.png")
-                if state.iteration % config.save_every == 0:
-                    state.save(out / "latest.pt")
-        finally:
-            # Also on Ctrl-C; but never over the last good checkpoint with weights that diverged.
-            if all(map(math.isfinite, losses.values())):
-                state.save(out / "latest.pt")
-    write_samples(state, data, out / "samples" / f"{state.iteration:06d}.png")
+            state.iteration += 1
+            watch.after_iteration(losses)
+
+
+def step_random(seed: int, iteration: int, rank: int) -> torch.Generator:
+    """The random numbers of one iteration in one process.
+
+    They depend on nothing else, so a resumed run draws what an uninterrupted one would have drawn.
+    """
+    mixed = np.random.SeedSequence([seed, iteration, rank]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -116,10 +108,11 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def _step(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
 
 
 @torch.no_grad()
@@ -131,17 +124,109 @@ def _average(state: TrainState) -> None:
         average.lerp_(new, 1 - decay)
 
 
-def _log(out: Path, iteration: int, speed: float, losses: dict[str, float]) -> None:
-    with (out / "log.jsonl").open("a") as file:
-        file.write(json.dumps({"iteration": iteration, "it_per_s": round(speed, 3), **losses}) + "\n")
+class Watch:
+    """What a run shows and keeps: progress, log, TensorBoard, samples, checkpoints, alarms."""
+
+    def __init__(self, state: TrainState, datasets: Sequence[Dataset], out: Path, processes: Processes) -> None:
+        self.state, self.datasets, self.out, self.processes = state, datasets, out, processes
+        self.progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]} it/s"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            disable=not processes.first,
+        )
+        self.bar = self.progress.add_task(
+            "", total=state.config.iterations, completed=state.iteration, speed="–", losses=""
+        )
+        self.marked = time.perf_counter()
+        self.saved = state.iteration
+        self.losses: dict[str, Tensor] = {}
+        self.board = _tensorboard(out) if state.config.tensorboard and processes.first else None
+
+    def __enter__(self) -> Watch:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Saves what was reached, also on Ctrl-C; but never weights that diverged over the last good ones."""
+        try:
+            if self.processes.first and self.saved < self.state.iteration and self._finite():
+                self._save()
+                self._sample()
+        finally:
+            self.progress.stop()
+            if self.board:
+                self.board.close()
+
+    def after_iteration(self, losses: dict[str, Tensor]) -> None:
+        self.losses = losses
+        iteration, config = self.state.iteration, self.state.config
+        saves = iteration % config.save_every == 0
+        if iteration % LOG_EVERY and not saves and iteration % config.sample_every:
+            return  # reading a loss waits for the device
+        if not self._finite():
+            raise StarGANError(
+                f"a loss or weight is no longer finite at iteration {iteration}: {self._values()}; "
+                f"{self.out / 'latest.pt'} is the last good checkpoint: resume it with a lower --g-lr and --d-lr"
+            )
+        if not self.processes.first:
+            return
+        if iteration % LOG_EVERY == 0:
+            self._log()
+        if iteration % config.sample_every == 0:
+            self._sample()
+        if saves:
+            self._save()
+
+    def _values(self) -> dict[str, float]:
+        return {name: loss.item() for name, loss in self.losses.items()}
+
+    def _finite(self) -> bool:
+        networks = (self.state.generator, self.state.discriminator)
+        weights = itertools.chain.from_iterable(network.parameters() for network in networks)
+        return all(map(math.isfinite, self._values().values())) and all(bool(w.isfinite().all()) for w in weights)
+
+    def _log(self) -> None:
+        iteration, values = self.state.iteration, self._values()
+        now = time.perf_counter()
+        speed, self.marked = LOG_EVERY / (now - self.marked), now
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"iteration": iteration, "it_per_s": round(speed, 3), **values}) + "\n")
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        self.progress.update(self.bar, completed=iteration, speed=f"{speed:.2f}", losses=shown)
+        if self.board:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, iteration)
+
+    def _save(self) -> None:
+        self.state.save(self.out / "latest.pt")
+        self.saved = self.state.iteration
+
+    @torch.no_grad()
+    def _sample(self) -> None:
+        """A picture a data set: its first people, one a row, then each with one label changed."""
+        for data, part in zip(self.datasets, parts(self.state.space), strict=True):
+            images = to_network(data.images[:SAMPLED]).to(self.processes.device)
+            changes = single_changes(torch.from_numpy(data.labels[:SAMPLED]), part)
+            outputs = np.stack(
+                [to_pictures(self.state.averaged(images, part.vector(c).to(self.processes.device))) for c in changes]
+            )
+            if len(outputs) > 1 and np.ptp(outputs.astype(np.float32), axis=0).mean() < MIN_EFFECT:
+                self.progress.console.print(f"[red]outputs on {data.name} do not depend on the label[/red]")
+            grid = np.concatenate([np.concatenate(list(c)) for c in (to_pictures(images), *outputs)], axis=1)
+            name = f"{data.name}-{self.state.iteration:06d}.png" if len(self.datasets) > 1 else None
+            with written_whole(self.out / "samples" / (name or f"{self.state.iteration:06d}.png")) as temporary:
+                cv2.imwrite(str(temporary), cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))
+            if self.board:
+                self.board.add_image(data.name, grid, self.state.iteration, dataformats="HWC")
 
 
-@torch.no_grad()
-def write_samples(state: TrainState, data: Dataset, path: Path) -> None:
-    """A picture: the first people of the data set, one a row, then each with one label changed."""
-    images = to_network(data.images[:SAMPLED]).to(state.config.device)
-    targets = single_changes(torch.from_numpy(data.labels[:SAMPLED]), state.space).to(state.config.device)
-    columns = [to_pictures(images), *(to_pictures(state.averaged(images, target)) for target in targets)]
-    grid = np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
-    with written_whole(path) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))
+def _tensorboard(out: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingDependencyError("--tensorboard needs the package: pip install tensorboard") from None
+    return SummaryWriter(out / "tensorboard")

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import json
 
 import numpy as np
@@ -47,6 +48,11 @@ def test_joint_models_get_their_mask():
     np.testing.assert_allclose(JOINT.encode("happy"), [0, 0, 0, 1, 0, 1])
     with pytest.raises(LabelError, match="several data sets at once"):
         JOINT.encode("Young, happy")
+
+
+def test_joint_partial_models_leave_the_other_data_set_unspecified():
+    space = dataclasses.replace(JOINT, unspecified=0.5)
+    np.testing.assert_allclose(space.encode("happy"), [0.5, 0.5, 0, 1, 0, 1])
 
 
 def test_a_name_in_two_data_sets_must_be_qualified():

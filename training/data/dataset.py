@@ -1,13 +1,15 @@
-"""What the trainer needs of a data set."""
+"""What the trainer needs of a data set, and how several become one label space."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from stargan_rt.errors import InputError
 from stargan_rt.labels import LabelSpace
 
 
@@ -16,13 +18,20 @@ class Dataset:
     """Images of one size with their labels.
 
     Attributes:
+        name: what its labels are qualified with in a joint model.
         images: uint8 ``(n, size, size, 3)`` RGB, possibly memory-mapped.
-        labels: float32 ``(n, c)`` of zeros and ones, in the order of `space`.
+        labels: float32 ``(n, c)`` of zeros and ones.
+        names: the c labels.
+        groups: group name → labels of which at most one is set.
+        one_of_k: exactly one label is set in every image; it is then learned with cross-entropy.
     """
 
+    name: str
     images: np.ndarray
     labels: np.ndarray
-    space: LabelSpace
+    names: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    one_of_k: bool = False
 
     def batch(self, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images drawn at random, half of them mirrored: float ``(size, 3, h, w)`` in [-1, 1]; labels."""
@@ -31,6 +40,26 @@ class Dataset:
         flip = torch.rand(size, generator=random) < 0.5
         images[flip] = images[flip].flip(3)
         return images, torch.from_numpy(self.labels[index])
+
+
+def joint_space(datasets: Sequence[Dataset], unspecified: float = 0.0) -> LabelSpace:
+    """The label space of a generator trained on these data sets, in this order.
+
+    Raises:
+        InputError: two data sets of one name.
+    """
+    if len({data.name for data in datasets}) < len(datasets):
+        names = ", ".join(data.name for data in datasets)
+        raise InputError(f"data sets need names of their own, say by name=…; got {names}")
+    labels = {data.name: data.names for data in datasets}
+    qualified = iter(LabelSpace(labels).names)
+    groups: dict[str, tuple[str, ...]] = {}
+    for data in datasets:
+        full = {name: next(qualified) for name in data.names}
+        for group, members in data.groups.items():
+            key = group if group not in groups else f"{data.name} {group}"
+            groups[key] = tuple(full[member] for member in members)
+    return LabelSpace(labels, groups, unspecified)
 
 
 def to_network(images: np.ndarray) -> Tensor:

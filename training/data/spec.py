@@ -1,0 +1,76 @@
+"""`DataSpec`: a data set in a line, the same in flags, files and checkpoints.
+
+avatars?labels=Black_Hair,Blond_Hair,Beard&seed=0
+celeba:~/data/celeba?labels=Black_Hair,Blond_Hair,Male&split=train
+folder:~/data/rafd?name=RaFD&crop=0
+table:faces.csv?labels=smiling,glasses
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from stargan_rt.errors import InputError
+
+OPTIONS = {
+    "avatars": {"name", "labels", "seed", "count", "style"},
+    "celeba": {"name", "labels", "crop", "split"},
+    "folder": {"name", "labels", "crop"},
+    "table": {"name", "labels", "crop", "path"},
+}
+"""Kind of data set → options it takes."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A parsed line.
+
+    Attributes:
+        kind: ``avatars``, ``celeba``, ``folder`` or ``table``.
+        path: of the data; None for avatars.
+        options: what follows the ``?``.
+    """
+
+    kind: str
+    path: Path | None
+    options: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> DataSpec:
+        """Reads a line.
+
+        Raises:
+            InputError: an unknown kind or option, or a missing path.
+        """
+        head, _, query = text.partition("?")
+        kind, _, path = head.partition(":")
+        if kind not in OPTIONS:
+            raise InputError(f"unknown data set {kind!r} in {text!r}; known: {', '.join(OPTIONS)}")
+        if (kind == "avatars") == bool(path):
+            mend = "avatars take no path" if path else f"say where it is: {kind}:PATH"
+            raise InputError(f"data set {text!r}: {mend}")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        if strangers := set(options) - OPTIONS[kind]:
+            known = ", ".join(sorted(OPTIONS[kind]))
+            raise InputError(f"data set {text!r}: unknown option {', '.join(sorted(strangers))}; known: {known}")
+        return cls(kind, Path(path).expanduser() if path else None, options)
+
+    @property
+    def name(self) -> str:
+        """Of the data set in a joint model."""
+        return self.options.get("name", {"celeba": "CelebA"}.get(self.kind, self.kind))
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The labels asked for; None for all."""
+        chosen = self.options.get("labels")
+        return tuple(label.strip() for label in chosen.split(",")) if chosen else None
+
+    def number(self, option: str, default: int) -> int:
+        """An option that is a whole number, not below zero."""
+        text = self.options.get(option, str(default))
+        if not text.isdecimal():
+            raise InputError(f"{option} of data set {self.kind} must be a whole number; got {text!r}")
+        return int(text)
