@@ -18,7 +18,10 @@ PROGRAMS = {
     "python": [sys.executable],
     "stargan-rt": [sys.executable, "-c", "from stargan_rt.cli import entry; entry()"],
 }
-SHORT = "--count 32 --iterations 4 --decay-iterations 0 --image-size 32 --d-layers 3 --conv-dim 8 --d-conv-dim 8"
+SHORT = (
+    "--data avatars?count=32 --iterations 4 --decay-iterations 0 "
+    "--image-size 32 --d-layers 3 --conv-dim 8 --d-conv-dim 8"
+)
 
 
 def test_the_user_s_day(root, tmp_path, monkeypatch):

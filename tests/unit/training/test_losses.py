@@ -11,6 +11,12 @@ def test_classification_sums_over_labels_and_averages_over_images():
     torch.testing.assert_close(classification_loss(logits, label), torch.stack(each).mean())
 
 
+def test_one_of_k_is_cross_entropy():
+    logits, label = torch.randn(4, 3), torch.eye(3)[[0, 2, 1, 1]]
+    expected = F.cross_entropy(logits, torch.tensor([0, 2, 1, 1]))
+    torch.testing.assert_close(classification_loss(logits, label, one_of_k=True), expected)
+
+
 def test_reconstruction_is_the_mean_absolute_difference():
     assert reconstruction_loss(torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)).item() == 0.5
 

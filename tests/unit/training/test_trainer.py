@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -12,26 +13,51 @@ import torch
 from stargan_rt import InputError, StarGANError
 from stargan_rt.images import read_image
 from training.checkpoint import TrainState, read_checkpoint
-from training.config import TrainConfig
-from training.data.avatars import STYLES
-from training.data.dataset import Dataset, to_network, to_pictures
+from training.config import PRESETS, TrainConfig
+from training.data.dataset import Dataset, joint_space, to_network, to_pictures
+from training.distributed import Processes
+from training.losses import classification_loss
+from training.targets import UNSPECIFIED, parts
 from training.trainer import train
 
 SMALL = {"image_size": 16, "conv_dim": 4, "blocks": 1, "d_conv_dim": 4, "d_layers": 2, "batch_size": 4, "n_critic": 2}
 
 
+ALONE = Processes(0, 1, "cpu")
+
+
 @pytest.fixture
 def data(random):
-    space = STYLES["avataaars"].label_space
-    labels = (random.random((20, 15)) < 0.3).astype(np.float32)
-    return Dataset(random.integers(0, 256, (20, 16, 16, 3), np.uint8), labels, space)
+    labels = (random.random((20, 4)) < 0.3).astype(np.float32)
+    pixels = random.integers(0, 256, (20, 16, 16, 3), np.uint8)
+    return Dataset("looks", pixels, labels, ("Black", "Blond", "Beard", "Pale"), {"hair": ("Black", "Blond")})
+
+
+@pytest.fixture
+def faces(random):
+    labels = np.eye(3, dtype=np.float32)[random.integers(0, 3, 12)]
+    names = ("angry", "happy", "sad")
+    return Dataset("faces", random.integers(0, 256, (12, 16, 16, 3), np.uint8), labels, names, {"face": names}, True)
+
+
+def fresh(datasets, **changes):
+    settings = {**SMALL, "iterations": 6, "decay_iterations": 2, "save_every": 3, "sample_every": 5, **changes}
+    config = TrainConfig(**settings)
+    return TrainState.fresh(config, joint_space(datasets, UNSPECIFIED if config.partial_targets else 0.0))
 
 
 def run(data, out, **changes):
-    settings = {**SMALL, "iterations": 6, "decay_iterations": 2, "save_every": 3, "sample_every": 5, **changes}
-    state = TrainState.fresh(TrainConfig(**settings), data.space)
+    datasets = data if isinstance(data, list) else [data]
+    state = fresh(datasets, **changes)
     out.mkdir(exist_ok=True)
-    train(state, data, out)
+    train(state, datasets, out, ALONE)
+    return state
+
+
+def resume(path, datasets, **changes):
+    config = TrainState.stored_config(path, changes)
+    state = TrainState.fresh(config, joint_space(datasets, UNSPECIFIED if config.partial_targets else 0.0))
+    state.resume(path)
     return state
 
 
@@ -43,7 +69,7 @@ def losses(out):
 def test_a_run_leaves_a_checkpoint_samples_and_a_log(data, tmp_path):
     run(data, tmp_path, iterations=10)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["latest.pt", "log.jsonl", "samples"]
-    assert read_image(tmp_path / "samples" / "000010.png").shape == (8 * 16, 16 * 16, 3)
+    assert read_image(tmp_path / "samples" / "000010.png").shape == (8 * 16, 5 * 16, 3)
     assert set(losses(tmp_path)[0]) == {"iteration", "D/adv", "D/cls", "D/gp", "G/adv", "G/cls", "G/rec"}
 
 
@@ -51,38 +77,41 @@ def test_the_checkpoint_tells_everything(data, tmp_path):
     state = run(data, tmp_path)
     found = read_checkpoint(tmp_path / "latest.pt")
     assert found["iteration"] == 6
-    assert found["model"] == {"label_dim": 15, "conv_dim": 4, "blocks": 1}
-    assert found["labels"] == data.space.to_dict()
+    assert found["model"] == {"label_dim": 4, "conv_dim": 4, "blocks": 1}
+    assert found["labels"] == joint_space([data]).to_dict()
     assert found["config"]["batch_size"] == 4
-    assert {"g_optimizer", "d_optimizer", "random", "averaged_generator", "discriminator"} <= set(found)
+    assert {"g_optimizer", "d_optimizer", "averaged_generator", "discriminator"} <= set(found)
     for key, value in state.generator.state_dict().items():
         torch.testing.assert_close(found["generator"][key], value)
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path):
-    whole = run(data, tmp_path / "whole", iterations=40, decay_iterations=20)
-    config = TrainConfig(**SMALL, iterations=40, decay_iterations=20, save_every=3, sample_every=50)
-    out = tmp_path / "parts"
-    out.mkdir()
-    state = TrainState.fresh(config, data.space)
+class Stopped(BaseException):
+    """Stands for Ctrl-C, at a known iteration."""
 
-    class Stopped(BaseException):
-        pass
 
-    def stop_at_17(size, random):
-        if state.iteration == 17:
+class StopsAt(Dataset):
+    """A data set that ends the run on its n-th batch."""
+
+    def batch(self, size, random):
+        batches = self.__dict__.setdefault("batches", [])
+        batches.append(1)
+        if len(batches) == 18:
             raise Stopped
-        return data.batch(size, random)
+        return super().batch(size, random)
 
-    class Interrupted:
-        images, labels, space, batch = data.images, data.labels, data.space, staticmethod(stop_at_17)
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_resumed_run_equals_an_uninterrupted_one(data, faces, tmp_path, joint):
+    datasets = [data, faces] if joint else [data]
+    settings = {"iterations": 40, "decay_iterations": 20, "save_every": 100, "sample_every": 100}
+    whole = run(datasets, tmp_path / "whole", **settings)
+    out = tmp_path / "parts"
     with pytest.raises(Stopped):
-        train(state, Interrupted, out)
-    resumed = TrainState.resume(out / "latest.pt", {})
+        run([StopsAt(**vars(data)), *datasets[1:]], out, **settings)
+    resumed = resume(out / "latest.pt", datasets)
     assert resumed.iteration == 17
-    assert resumed.config == config
-    train(resumed, data, out)
+    assert resumed.config == whole.config
+    train(resumed, datasets, out, ALONE)
     for key, value in whole.generator.state_dict().items():
         torch.testing.assert_close(resumed.generator.state_dict()[key], value, rtol=0, atol=0)
     assert losses(out) == losses(tmp_path / "whole")
@@ -95,14 +124,35 @@ def test_the_learning_rate_falls_to_zero_over_the_last_steps():
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(data, tmp_path):
-    state = run(data, tmp_path)
+    run(data, tmp_path)
     good = (tmp_path / "latest.pt").read_bytes()
-    state = TrainState.resume(tmp_path / "latest.pt", {"iterations": 20})
+    state = resume(tmp_path / "latest.pt", [data], iterations=20)
     with torch.no_grad():
         state.discriminator.conv1.weight.fill_(float("nan"))
-    with pytest.raises(StarGANError, match="no longer finite at step 7"):
-        train(state, data, tmp_path)
+    with pytest.raises(StarGANError, match="no longer finite at iteration 9"):
+        train(state, [data], tmp_path, ALONE)
     assert (tmp_path / "latest.pt").read_bytes() == good
+
+
+def test_joint_training_only_learns_what_is_known(data, faces, tmp_path):
+    """Without its own images, the classifier's weights of a data set would stay as they were."""
+    state = run([data, faces], tmp_path, iterations=4)
+    assert state.space.dim == 4 + 3 + 2
+    assert state.space.groups == {"hair": ("Black", "Blond"), "face": ("angry", "happy", "sad")}
+    before = fresh([data, faces]).discriminator.conv2.weight
+    changed = (state.discriminator.conv2.weight - before).abs().flatten(1).sum(1) > 0
+    assert changed.all()
+    part = parts(state.space)[0]
+    logits = torch.zeros(2, 7, requires_grad=True)
+    classification_loss(logits[:, part.where], torch.ones(2, 4)).backward()
+    assert (logits.grad[:, :4] != 0).all()
+    assert (logits.grad[:, 4:] == 0).all()
+    assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == ["faces-000004.png", "looks-000004.png"]
+
+
+def test_two_data_sets_of_one_name_are_refused(data):
+    with pytest.raises(InputError, match="names of their own"):
+        joint_space([data, data])
 
 
 def test_mixed_precision_and_partial_targets_run(data, tmp_path):
@@ -110,11 +160,18 @@ def test_mixed_precision_and_partial_targets_run(data, tmp_path):
     assert all(p.dtype == torch.float32 for p in state.generator.parameters())
 
 
-def test_training_learns_to_tell_labels_apart(data, tmp_path):
-    """The classification loss of a tiny set must fall, or no label would ever be learned."""
-    run(data, tmp_path, iterations=120, decay_iterations=0, d_lr=2e-3, g_lr=2e-3, sample_every=500, save_every=500)
+def test_training_learns_a_label_that_can_be_seen(random, tmp_path):
+    """Bright and dark images: the classifier tells them apart, and the generator learns to make them."""
+    bright = random.random(40) < 0.5
+    pixels = (random.integers(0, 90, (40, 16, 16, 3)) + 160 * bright[:, None, None, None]).astype(np.uint8)
+    data = Dataset("light", pixels, bright[:, None].astype(np.float32), ("bright",))
+    state = run(data, tmp_path, iterations=240, decay_iterations=0, d_lr=2e-3, g_lr=2e-3, ema=0.9, save_every=500)
     log = losses(tmp_path)
-    assert log[-1]["D/cls"] < 0.8 * log[0]["D/cls"]
+    assert log[-1]["D/cls"] < 0.2 < log[0]["D/cls"]
+    images = to_network(pixels[:8])
+    with torch.no_grad():
+        lit, unlit = (state.averaged(images, torch.full((8, 1), value)) for value in (1.0, 0.0))
+    assert (lit - unlit).mean() > 0.1
 
 
 def test_pictures_survive_the_way_to_the_network_and_back(data):
@@ -126,7 +183,7 @@ def test_pictures_survive_the_way_to_the_network_and_back(data):
 def test_batches_are_mirrored_half_of_the_time(data):
     batch, labels = data.batch(400, torch.Generator().manual_seed(0))
     assert batch.shape == (400, 3, 16, 16)
-    assert labels.shape == (400, 15)
+    assert labels.shape == (400, 4)
     straight = {i.tobytes() for i in data.images}
     share = np.mean([i.tobytes() in straight for i in to_pictures(batch)])
     assert 0.4 < share < 0.6
@@ -141,7 +198,12 @@ def test_batches_are_mirrored_half_of_the_time(data):
         ({"decay_iterations": 300_000}, "decay_iterations must lie in"),
         ({"ema": 1.0}, "ema in"),
         ({"precision": "int8"}, "precision is"),
-        ({"data": "imagenet"}, "unknown data set"),
+        ({"precision": "float16"}, "needs --device cuda"),
+        ({"data": ("imagenet",)}, "unknown data set 'imagenet'.*known: avatars, celeba"),
+        ({"data": ("celeba",)}, "say where it is: celeba:PATH"),
+        ({"data": ("avatars:x",)}, "take no path"),
+        ({"data": ("avatars?colour=red",)}, "unknown option colour; known: count, labels"),
+        ({"data": ()}, "no data set"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):
@@ -167,26 +229,26 @@ def test_checkpoints_that_can_not_be_used_are_refused(data, tmp_path):
         ("code.pt", "unpickling other objects can run code"),
     ):
         with pytest.raises(InputError, match=message):
-            TrainState.resume(tmp_path / name, {})
+            TrainState.stored_config(tmp_path / name, {})
     with pytest.raises(InputError, match="another architecture"):
-        TrainState.resume(latest, {"conv_dim": 8})
+        resume(latest, [data], conv_dim=8)
 
 
-def test_a_run_can_start_from_the_generator_of_a_smaller_size(data, tmp_path):
+def test_a_run_can_start_from_the_generator_of_a_smaller_size(data, faces, tmp_path):
     small = run(data, tmp_path / "a")
-    state = TrainState.fresh(TrainConfig(**{**SMALL, "image_size": 32, "d_layers": 3}), data.space)
+    state = fresh([data], image_size=32, d_layers=3)
     state.start_from(tmp_path / "a" / "latest.pt")
     for key, value in small.averaged.state_dict().items():
         torch.testing.assert_close(state.generator.state_dict()[key], value)
     with pytest.raises(InputError, match="another width or depth"):
-        TrainState.fresh(TrainConfig(**{**SMALL, "conv_dim": 8}), data.space).start_from(tmp_path / "a" / "latest.pt")
+        fresh([data], conv_dim=8).start_from(tmp_path / "a" / "latest.pt")
     with pytest.raises(InputError, match="other labels"):
-        TrainState.fresh(TrainConfig(**SMALL), STYLES["toon-head"].label_space).start_from(tmp_path / "a" / "latest.pt")
+        fresh([faces]).start_from(tmp_path / "a" / "latest.pt")
 
 
 def command(out, *flags):
     small = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
-    return [sys.executable, "-m", "training", "train", f"--out={out}", "--count=8", *small, *flags]
+    return [sys.executable, "-m", "training", "train", f"--out={out}", "--data=avatars?count=8", *small, *flags]
 
 
 def test_the_command_survives_kill_and_resumes(root, tmp_path):
@@ -211,6 +273,46 @@ def test_the_command_survives_kill_and_resumes(root, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     assert read_checkpoint(out / "latest.pt")["iteration"] == reached + 5
     assert read_checkpoint(out / "latest.pt")["config"]["conv_dim"] == 4
+
+
+def test_two_processes_train_as_one(root, tmp_path):
+    """Under torchrun the weights of all processes stay equal, and one of them writes."""
+    environment = {**os.environ, "STARGAN_RT_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    flags = ("--iterations=4", "--decay-iterations=0", "--sample-every=4")
+    line = command(tmp_path / "run", *flags)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *line[1:]]
+    done = subprocess.run([line[0], *torchrun], cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(tmp_path / "run" / "latest.pt")["iteration"] == 4
+    assert [p.name for p in (tmp_path / "run" / "samples").iterdir()] == ["000004.png"]
+
+
+def test_settings_come_from_flags_files_and_presets_in_this_order(tmp_path):
+    for name, path in PRESETS.items():
+        config = TrainConfig(**TrainConfig.read(path))
+        assert f"-{config.image_size}" in name
+    (tmp_path / "a.toml").write_text("batch_sise = 4")
+    with pytest.raises(InputError, match=r"unknown settings batch_sise; known: data, image_size"):
+        TrainConfig.read(tmp_path / "a.toml")
+    (tmp_path / "b.toml").write_text("= 4")
+    for name in ("b.toml", "missing.toml"):
+        with pytest.raises(InputError, match="can't read the settings"):
+            TrainConfig.read(tmp_path / name)
+
+
+def test_tensorboard(data, tmp_path):
+    run(data, tmp_path, iterations=10, tensorboard=True)
+    assert any((tmp_path / "tensorboard").iterdir())
+
+
+def test_the_alarm_when_outputs_do_not_depend_on_the_label(data, tmp_path, capsys):
+    state = fresh([data])
+    with torch.no_grad():
+        state.averaged.main[0].weight[:, 3:] = 0
+        state.generator.main[0].weight[:, 3:] = 0
+    state.config = dataclasses.replace(state.config, g_lr=0.0)
+    train(state, [data], tmp_path, ALONE)
+    assert "do not depend on the label" in capsys.readouterr().out
 
 
 def test_the_draw_command(root, tmp_path):
