@@ -86,6 +86,57 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
 
 
 @main.command()
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Of `train`.")
+@click.option("--data", multiple=True, help="Unseen images, as for `train`, one a data set of the model, in its order.")
+@click.option("--on", default=0, help="Number of the data set whose images are translated.")
+@click.option("--weights", type=click.Choice(["averaged", "last"]), default="averaged")
+@click.option("--classifier-steps", default=1500, help="Steps of the classifier's training, of 32 images.")
+@click.option("--device", default="cpu", help="'cpu' or 'cuda'.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report.json and grid.png.")
+def evaluate(
+    checkpoint: Path,
+    data: tuple[str, ...],
+    on: int,
+    weights: str,
+    classifier_steps: int,
+    device: str,
+    out: Path,
+) -> None:
+    """Say how good a generator is on images that it never saw.
+
+    The classifiers that judge it are trained on the data the generator was trained on.
+    """
+    import json
+
+    from rich.console import Console
+
+    from stargan_rt.files import written_whole
+    from stargan_rt.images import write_image
+    from training import evaluate as evaluation
+    from training.checkpoint import trained_generator
+    from training.classifier import trained_classifier
+    from training.data.open import held_out, open_dataset, truth_of
+
+    generator, space, config, iteration = trained_generator(checkpoint, weights, device)
+    unseen = data or tuple(held_out(text) for text in config.data)
+    if len(unseen) != len(config.data) or not 0 <= on < len(unseen):
+        raise InputError(f"the model has {len(config.data)} data sets; give --data for each, and --on one of them")
+    seen = [open_dataset(text, config.image_size) for text in config.data]
+    judged = [open_dataset(text, config.image_size) for text in unseen]
+    if any(a.names != b.names for a, b in zip(seen, judged, strict=True)):
+        raise InputError("the unseen data have other labels than the model was trained on")
+    classifiers = [trained_classifier(part, classifier_steps, device) for part in seen]
+    truth = truth_of(unseen[on], config.image_size)
+    report, grid = evaluation.evaluate(generator, space, judged, classifiers, on, truth)
+    with written_whole(out / "report.json") as temporary:
+        settings = {"checkpoint": checkpoint.name, "iteration": iteration, "weights": weights, "unseen": unseen}
+        temporary.write_text(json.dumps(settings | report.to_dict(), indent=2) + "\n")
+    write_image(out / "grid.png", grid)
+    Console().print(report.table())
+    click.echo(f"{out / 'report.json'}, {out / 'grid.png'}")
+
+
+@main.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the PNG files.")
 @click.option("--people", default="0,1,2,3", help="Numbers of the people, separated by commas.")
 @click.option("--seed", default=1, help="The population; the trainer's own is 0.")

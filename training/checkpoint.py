@@ -123,6 +123,25 @@ class TrainState:
                 raise InputError(f"{path} holds a generator of another width or depth.\n{error}") from None
 
 
+def trained_generator(
+    path: Path, weights: str = "averaged", device: str = "cpu"
+) -> tuple[Generator, LabelSpace, TrainConfig, int]:
+    """The generator of a checkpoint of ours in evaluation mode, its labels, config and iteration.
+
+    Args:
+        path: the checkpoint.
+        weights: ``"averaged"`` or ``"last"``.
+        device: where it will compute.
+    """
+    data = read_checkpoint(path)
+    require_own(data, path)
+    generator = Generator(**data["model"])
+    generator.load_state_dict(data["averaged_generator" if weights == "averaged" else "generator"])
+    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    space, config = LabelSpace.from_dict(data["labels"]), TrainConfig(**data["config"])
+    return generator.eval(), space, config, data["iteration"]
+
+
 def generator_arguments(config: TrainConfig, space: LabelSpace) -> dict[str, int]:
     return {"label_dim": space.dim, "conv_dim": config.conv_dim, "blocks": config.blocks}
 

@@ -187,6 +187,28 @@ def draw(who: Person, label: np.ndarray | None = None, size: int = 128) -> np.nd
     return np.ascontiguousarray(pixels[top : top + size, left : left + size])
 
 
+def truth(count: int, seed: int, style: str, size: int, name: str, values: np.ndarray) -> np.ndarray:
+    """The ground truth of translations: the people of `avatars` with one label changed.
+
+    Args:
+        name: the label.
+        values: for each person whether it is set, ``(count,)``.
+
+    Returns:
+        uint8 ``(count, size, size, 3)`` RGB.
+    """
+    kind = _style(style)
+    space, index = kind.label_space, kind.labels.index(name)
+    together = next((members for members in space.groups.values() if name in members), (name,))
+    pictures = []
+    for who, value in zip((person(i, seed, style) for i in range(count)), values, strict=True):
+        label = who.label.copy()
+        label[[kind.labels.index(member) for member in together]] = 0
+        label[index] = value
+        pictures.append(draw(who, label, size))
+    return np.stack(pictures)
+
+
 def _style(name: str) -> Style:
     if name not in STYLES:
         raise InputError(f"unknown avatar style {name!r}; known: {', '.join(STYLES)}")

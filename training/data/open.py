@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+
 import numpy as np
 
 from stargan_rt.errors import InputError
 from training.data.dataset import Dataset
 from training.data.spec import DataSpec
 
+Truth: TypeAlias = Callable[[str, np.ndarray], np.ndarray]
+"""Label name and its value for each image → what the translations should be, uint8 ``(n, h, w, 3)``."""
+
 CROP = 178
 """CelebA's images are cropped to 178x178 before they are resized (paper, section 5.2)."""
+
+
+COUNT = 12_000
+"""Avatars drawn where none is said."""
 
 
 def open_dataset(text: str, image_size: int) -> Dataset:
@@ -32,11 +44,45 @@ def open_dataset(text: str, image_size: int) -> Dataset:
     return Dataset(spec.name, images, labels, listing.names, listing.groups, listing.one_of_k)
 
 
+HELD_OUT_SEED = 1_000_000
+"""Added to the seed of avatars for people that were not trained on."""
+
+
+def held_out(text: str) -> str:
+    """The line of images that a generator trained on `text` has not seen.
+
+    Raises:
+        InputError: the data set does not tell.
+    """
+    spec = DataSpec.parse(text)
+    if spec.kind == "avatars":
+        changes = {"seed": str(spec.number("seed", 0) + HELD_OUT_SEED), "count": "200"}
+    elif spec.kind == "celeba":
+        changes = {"split": "test"}
+    else:
+        raise InputError(f"which images of {text!r} were not trained on is not known; name unseen ones by --data")
+    return str(replace(spec, options=spec.options | changes))
+
+
+def truth_of(text: str, image_size: int) -> Truth | None:
+    """Draws what the translations of a data set should be; None where only the world knows."""
+    spec = DataSpec.parse(text)
+    if spec.kind != "avatars":
+        return None
+    from training.data.avatars import truth
+
+    return partial(truth, spec.number("count", COUNT), spec.number("seed", 0), _style(spec), image_size)
+
+
+def _style(spec: DataSpec) -> str:
+    return spec.options.get("style", "avataaars")
+
+
 def _open_avatars(spec: DataSpec, image_size: int) -> Dataset:
     from training.data.avatars import STYLES, avatars
 
-    style = spec.options.get("style", "avataaars")
-    images, labels = avatars(spec.number("count", 12_000), image_size, spec.number("seed", 0), style)
+    style = _style(spec)
+    images, labels = avatars(spec.number("count", COUNT), image_size, spec.number("seed", 0), style)
     there = STYLES[style].labels
     names = spec.labels or there
     if missing := [name for name in names if name not in there]:

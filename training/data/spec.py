@@ -57,6 +57,11 @@ class DataSpec:
             raise InputError(f"data set {text!r}: unknown option {', '.join(sorted(strangers))}; known: {known}")
         return cls(kind, Path(path).expanduser() if path else None, options)
 
+    def __str__(self) -> str:
+        path = f":{self.path}" if self.path else ""
+        query = "&".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.kind}{path}{'?' if query else ''}{query}"
+
     @property
     def name(self) -> str:
         """Of the data set in a joint model."""
