@@ -87,7 +87,7 @@ class Report:
         )
         table = Table(title=f"{self.images} unseen images of {self.data}, each to every label", caption=caption)
         for heading in ("label", "real", "translated", "relative", "kept", "PSNR dB", "SSIM", "untouched dB"):
-            table.add_column(heading, justify="left" if heading == "label" else "right")
+            table.add_column(heading, justify="left" if heading == "label" else "right", no_wrap=heading == "label")
         for name, s in self.scores.items():
             shares = (s.real_accuracy, s.accuracy, s.relative_accuracy, s.kept)
             truth = (s.psnr_db, s.ssim, s.untouched_db)
