@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
     from training.targets import UNSPECIFIED
     from training.trainer import train as run
 
+    # A cluster that takes the machine back says so by SIGTERM: save and leave, as on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = TrainConfig.read(PRESETS[preset]) if preset else {}
     given |= TrainConfig.read(file) if file else {}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}

@@ -44,6 +44,7 @@ class TrainConfig:
     iterations: int = _option(200_000, "critic steps in all")
     decay_iterations: int = _option(100_000, "last steps, over which both learning rates fall linearly to 0")
     n_critic: int = _option(5, "critic steps a generator step")
+    warm_up: int = _option(0, "first iterations that train the critic alone; for a trained generator from --init")
     g_lr: float = _option(1e-4, "Adam's learning rate for the generator")
     d_lr: float = _option(1e-4, "Adam's learning rate for the discriminator")
     beta1: float = _option(0.5, "Adam's beta 1")

@@ -77,7 +77,7 @@ def train(state: TrainState, datasets: Sequence[Dataset], out: Path, processes: 
                 losses |= {"D/adv": d_adv, "D/cls": d_cls, "D/gp": d_gp}
 
                 # Generator: fakes score high, show the target, and lead back to the image (equation 6).
-                if (state.iteration + 1) % config.n_critic == 0:
+                if state.iteration >= config.warm_up and (state.iteration + 1) % config.n_critic == 0:
                     with autocast:
                         fake = generate(real, target).float()
                         fake_score, fake_logits = judge(fake)

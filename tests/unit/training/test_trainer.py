@@ -150,6 +150,15 @@ def test_joint_training_only_learns_what_is_known(data, faces, tmp_path):
     assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == ["faces-000004.png", "looks-000004.png"]
 
 
+def test_the_warm_up_trains_the_critic_alone(data, tmp_path):
+    before = fresh([data])
+    state = run(data, tmp_path, iterations=6, warm_up=6)
+    for key, value in before.generator.state_dict().items():
+        torch.testing.assert_close(state.generator.state_dict()[key], value, rtol=0, atol=0)
+    assert (state.discriminator.conv1.weight != before.discriminator.conv1.weight).any()
+    assert (run(data, tmp_path / "b", warm_up=4).generator.main[0].weight != before.generator.main[0].weight).any()
+
+
 def test_two_data_sets_of_one_name_are_refused(data):
     with pytest.raises(InputError, match="names of their own"):
         joint_space([data, data])
@@ -273,6 +282,22 @@ def test_the_command_survives_kill_and_resumes(root, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     assert read_checkpoint(out / "latest.pt")["iteration"] == reached + 5
     assert read_checkpoint(out / "latest.pt")["config"]["conv_dim"] == 4
+
+
+def test_sigterm_saves_what_was_reached(root, tmp_path):
+    environment = {**os.environ, "STARGAN_RT_CACHE": str(tmp_path / "cache")}
+    flags = ("--iterations=100000", "--decay-iterations=0", "--save-every=100000", "--sample-every=100000")
+    out = tmp_path / "run"
+    line = command(out, *flags)
+    process = subprocess.Popen(line, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 100
+    while not (out / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert b"Traceback" not in errors
+    assert read_checkpoint(out / "latest.pt")["iteration"] >= 10
 
 
 def test_two_processes_train_as_one(root, tmp_path):
