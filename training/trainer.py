@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,19 @@ MIN_EFFECT = 0.5
 def train(state: TrainState, datasets: Sequence[Dataset], out: Path, processes: Processes) -> None:
     """Trains until `state.config.iterations`, writing to the folder `out`.
 
-    An iteration is a critic step on each data set in turn and, every `n_critic` of them, a generator
-    step. `out/latest.pt` is the newest checkpoint, `out/samples/` has a picture per sampling, and
+    `out/latest.pt` is the newest checkpoint, `out/samples/` has a picture per sampling, and
     `out/log.jsonl` a line of losses every 10 iterations. Ctrl-C saves before it leaves.
+    """
+    with Watch(state, datasets, out, processes) as watch:
+        for losses in iterate(state, datasets, processes):
+            watch.after_iteration(losses)
+
+
+def iterate(state: TrainState, datasets: Sequence[Dataset], processes: Processes) -> Iterator[dict[str, Tensor]]:
+    """The iterations of a run: each gives its losses, detached, once the weights have changed.
+
+    An iteration is a critic step on each data set in turn and, every `n_critic` of them, a generator
+    step. Losses of the generator stay until its next step.
     """
     config, device = state.config, processes.device
     kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
@@ -47,51 +57,50 @@ def train(state: TrainState, datasets: Sequence[Dataset], out: Path, processes: 
     layout = parts(state.space)
     losses: dict[str, Tensor] = {}
 
-    with Watch(state, datasets, out, processes) as watch:
-        while state.iteration < config.iterations:
-            random = step_random(config.seed, state.iteration, processes.rank)
-            factor = config.learning_rate_factor(state.iteration)
-            _set_learning_rate(state.g_optimizer, config.g_lr * factor)
-            _set_learning_rate(state.d_optimizer, config.d_lr * factor)
+    while state.iteration < config.iterations:
+        random = step_random(config.seed, state.iteration, processes.rank)
+        factor = config.learning_rate_factor(state.iteration)
+        _set_learning_rate(state.g_optimizer, config.g_lr * factor)
+        _set_learning_rate(state.d_optimizer, config.d_lr * factor)
 
-            for data, part in zip(datasets, layout, strict=True):
-                real, label = data.batch(config.batch_size, random)
-                told, wanted = draw_targets(label, part.unit, config.partial_targets, random)
-                mix = torch.rand(len(real), 1, 1, 1, generator=random)
-                source, target = part.vector(label), part.vector(told)
-                real, label, wanted, source, target, mix = (
-                    t.to(device, non_blocking=True) for t in (real, label, wanted, source, target, mix)
-                )
+        for data, part in zip(datasets, layout, strict=True):
+            real, label = data.batch(config.batch_size, random)
+            told, wanted = draw_targets(label, part.unit, config.partial_targets, random)
+            mix = torch.rand(len(real), 1, 1, 1, generator=random)
+            source, target = part.vector(label), part.vector(told)
+            real, label, wanted, source, target, mix = (
+                t.to(device, non_blocking=True) for t in (real, label, wanted, source, target, mix)
+            )
 
-                # Critic: real images score high and are classified, fake ones score low (equations 5 and 8).
+            # Critic: real images score high and are classified, fake ones score low (equations 5 and 8).
+            with autocast:
+                with torch.no_grad():
+                    fake = generate(real, target).float()
+                real_score, real_logits = judge(real)
+                fake_score, _ = judge(fake)
+            d_adv = fake_score.float().mean() - real_score.float().mean()
+            d_cls = classification_loss(real_logits[:, part.where], label, data.one_of_k)
+            d_gp = gradient_penalty(lambda x: state.discriminator(x)[0], real, fake, mix)
+            d_loss = d_adv + config.lambda_cls * d_cls + config.lambda_gp * d_gp
+            _step(state.d_optimizer, state.d_scaler, d_loss)
+            losses |= {"D/adv": d_adv.detach(), "D/cls": d_cls.detach(), "D/gp": d_gp.detach()}
+
+            # Generator: fakes score high, show the target, and lead back to the image (equation 6).
+            if state.iteration >= config.warm_up and (state.iteration + 1) % config.n_critic == 0:
                 with autocast:
-                    with torch.no_grad():
-                        fake = generate(real, target).float()
-                    real_score, real_logits = judge(real)
-                    fake_score, _ = judge(fake)
-                d_adv = fake_score.float().mean() - real_score.float().mean()
-                d_cls = classification_loss(real_logits[:, part.where], label, data.one_of_k)
-                d_gp = gradient_penalty(lambda x: state.discriminator(x)[0], real, fake, mix)
-                d_loss = d_adv + config.lambda_cls * d_cls + config.lambda_gp * d_gp
-                _step(state.d_optimizer, state.d_scaler, d_loss)
-                losses |= {"D/adv": d_adv, "D/cls": d_cls, "D/gp": d_gp}
+                    fake = generate(real, target).float()
+                    fake_score, fake_logits = judge(fake)
+                    back = generate(fake, source)
+                g_adv = -fake_score.float().mean()
+                g_cls = classification_loss(fake_logits[:, part.where], wanted, data.one_of_k)
+                g_rec = reconstruction_loss(real, back)
+                g_loss = g_adv + config.lambda_cls * g_cls + config.lambda_rec * g_rec
+                _step(state.g_optimizer, state.g_scaler, g_loss)
+                _average(state)
+                losses |= {"G/adv": g_adv.detach(), "G/cls": g_cls.detach(), "G/rec": g_rec.detach()}
 
-                # Generator: fakes score high, show the target, and lead back to the image (equation 6).
-                if state.iteration >= config.warm_up and (state.iteration + 1) % config.n_critic == 0:
-                    with autocast:
-                        fake = generate(real, target).float()
-                        fake_score, fake_logits = judge(fake)
-                        back = generate(fake, source)
-                    g_adv = -fake_score.float().mean()
-                    g_cls = classification_loss(fake_logits[:, part.where], wanted, data.one_of_k)
-                    g_rec = reconstruction_loss(real, back)
-                    g_loss = g_adv + config.lambda_cls * g_cls + config.lambda_rec * g_rec
-                    _step(state.g_optimizer, state.g_scaler, g_loss)
-                    _average(state)
-                    losses |= {"G/adv": g_adv, "G/cls": g_cls, "G/rec": g_rec}
-
-            state.iteration += 1
-            watch.after_iteration(losses)
+        state.iteration += 1
+        yield losses
 
 
 def step_random(seed: int, iteration: int, rank: int) -> torch.Generator:
