@@ -37,7 +37,10 @@ class ImageSize(click.ParamType):
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="The ONNX file to write.")
 @click.option("--image-size", type=ImageSize(), help="128 or WIDTHxHEIGHT  [default: as trained; 128 if unknown]")
 @click.option(
-    "--labels", multiple=True, metavar="[DATASET:]A,B,…", help="Labels of a bare state dict; repeat for each data set."
+    "--labels",
+    multiple=True,
+    metavar="[DATASET:]A,B,...",
+    help="Labels of a bare state dict; repeat for each data set.",
 )
 @click.option("--weights", type=click.Choice(["averaged", "last"]), default="averaged", show_default=True)
 def main(

@@ -42,7 +42,9 @@ class Loaded:
     source: dict[str, Any]
 
 
-def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "averaged") -> Loaded:
+def load_generator(
+    path: Path, labels: Sequence[str] = (), weights: str = "averaged", *, unnamed: bool = False
+) -> Loaded:
     """Loads the generator of a checkpoint; the architecture follows from the shapes.
 
     Args:
@@ -50,6 +52,7 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "avera
         labels: for a bare state dict its labels in order, ``"A,B,C"``; one entry a data set for a
             jointly trained one, ``"CelebA:A,B"``. Our checkpoints know theirs.
         weights: of our checkpoints, the ``"averaged"`` generator or the ``"last"`` one.
+        unnamed: number the labels of a bare state dict where none are given.
 
     Raises:
         ExportError: not a StarGAN generator, or labels that do not fit it.
@@ -63,10 +66,17 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "avera
         state, space = data["averaged_generator" if weights == "averaged" else "generator"], data["labels"]
     else:
         state, space = data, None
-    state = {key.removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
+    state = {str(key).removeprefix("module."): value for key, value in state.items()}
+    if nested := [key for key, value in state.items() if isinstance(value, dict) and "main.0.weight" in value]:
+        raise ExportError(f"{path} holds its generator under {nested[0]!r}; save that state dict alone and export it")
+    state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     running = {key: value for key, value in state.items() if RUNNING.search(key)}
     state = {key: value for key, value in state.items() if key not in running}
     label_dim, conv_dim, blocks = _architecture(state, path)
+    if bad := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise ExportError(f"{path} has weights that are not finite: {bad[0]}; export an earlier checkpoint")
+    if unnamed and not own and not labels:
+        labels = [",".join(f"label{number}" for number in range(1, label_dim + 1))]
     label_space = LabelSpace.from_dict(space) if space else _label_space(labels, label_dim, path)
     if label_space.dim != label_dim:
         raise ExportError(
@@ -115,13 +125,11 @@ def _label_space(labels: Sequence[str], label_dim: int, path: Path) -> LabelSpac
         if name in datasets:
             raise ExportError(f"data set {name!r} is named twice by --labels")
         datasets[name] = tuple(label.strip() for label in rest.split(","))
-    space = LabelSpace(datasets)
-    hair = tuple(name for name in space.names if name in HAIR)
+    return LabelSpace.joint(datasets, {name: _exclusive(members) for name, members in datasets.items()})
+
+
+def _exclusive(labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Groups that the authors' code treats as such: CelebA's hair colours, and RaFD's expressions, one of k."""
+    hair = tuple(name for name in labels if name in HAIR)
     groups = {"hair": hair} if len(hair) > 1 else {}
-    # RaFD-like sets are one of k: the authors train them with cross-entropy.
-    groups |= {name: members for name, members in datasets.items() if {m.casefold() for m in members} >= _EXPRESSIONS}
-    groups = {k: v for k, v in groups.items() if set(v) <= set(space.names)}
-    return LabelSpace(datasets, groups)
-
-
-_EXPRESSIONS = {"angry", "happy", "sad"}
+    return groups | ({"expression": labels} if {"angry", "happy", "sad"} <= {n.casefold() for n in labels} else {})

@@ -31,9 +31,13 @@ class InferenceGraph(nn.Module):
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
         """uint8 ``(n, H, W, 3)`` RGB and float32 ``(n, c)`` → uint8 ``(n, H, W, 3)`` RGB."""
-        x = (image.float() / 127.5 - 1.0).permute(0, 3, 1, 2)
-        y = self.generator(x, label).permute(0, 2, 3, 1)
+        y = self.generator(self.scaled(image), label).permute(0, 2, 3, 1)
         return ((y + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
+
+    @staticmethod
+    def scaled(image: Tensor) -> Tensor:
+        """uint8 ``(n, H, W, 3)`` → float32 ``(n, 3, H, W)`` in [-1, 1]."""
+        return (image.float() / 127.5 - 1.0).permute(0, 3, 1, 2)
 
 
 def to_onnx(generator: Generator, label_dim: int, size: tuple[int, int]) -> onnx.ModelProto:

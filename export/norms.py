@@ -67,11 +67,11 @@ def distances(loaded: Loaded, output: Path) -> dict[str, float]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True)
-@click.option("--labels", multiple=True, metavar="[DATASET:]A,B,…", help="Labels of a bare state dict.")
+@click.option("--labels", multiple=True, metavar="[DATASET:]A,B,...", help="Labels of a bare state dict.")
 @click.option("--output", type=click.Path(path_type=Path), default="norm-modes.png", show_default=True)
 def main(checkpoint: Path, labels: tuple[str, ...], output: Path) -> None:
     """Render a checkpoint with instance and with running statistics, and say which is right."""
-    loaded = load_generator(checkpoint, labels)
+    loaded = load_generator(checkpoint, labels, unnamed=True)
     if not loaded.running:
         click.echo(f"{checkpoint} has no running statistics: instance statistics are the only mode, and right")
         return

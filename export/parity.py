@@ -41,7 +41,10 @@ def prove(model: onnx.ModelProto, generator: Generator, space: LabelSpace, size:
             wanted = np.stack([labels[(index + i) % len(labels)] for i in range(batch)])
             got = session.run(None, {IMAGE: picked, LABEL: wanted})[0]
             with torch.no_grad():
-                expected = graph(torch.from_numpy(picked), torch.from_numpy(wanted)).numpy()
+                pixels, vectors = torch.from_numpy(picked), torch.from_numpy(wanted)
+                expected = graph(pixels, vectors).numpy()
+                if not generator(graph.scaled(pixels), vectors).isfinite().all():
+                    raise ExportError("the generator's output is not finite: its weights are of no use")
             difference = int(np.abs(got.astype(int) - expected).max())
             if difference >= largest:
                 largest, where = difference, f"label {name}, batch {batch}"

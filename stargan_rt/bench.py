@@ -28,20 +28,20 @@ class Latency:
 
 
 def measure_latency(
-    call: Callable[[], object], *, warm_up: int = 10, min_calls: int = 200, min_seconds: float = 3.0
+    call: Callable[[], object], *, warm_up: int = 10, max_calls: int = 200, max_seconds: float = 3.0
 ) -> Latency:
     """Times single calls, the next one on completion of the last: single stream.
 
     Args:
         call: what is timed.
         warm_up: calls that are not counted.
-        min_calls, min_seconds: it stops when either is reached.
+        max_calls, max_seconds: it stops when either is reached.
     """
     for _ in range(warm_up):
         call()
     times: list[int] = []
     began = time.perf_counter_ns()
-    while len(times) < min_calls and time.perf_counter_ns() - began < min_seconds * 1e9:
+    while len(times) < max_calls and time.perf_counter_ns() - began < max_seconds * 1e9:
         start = time.perf_counter_ns()
         call()
         times.append(time.perf_counter_ns() - start)

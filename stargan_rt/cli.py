@@ -80,7 +80,7 @@ def demo(output: Path, backend: str, threads: int | None, as_json: bool) -> None
 
 
 @main.command()
-@click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="FILE_OR_FOLDER…")
+@click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="FILE_OR_FOLDER...")
 @click.option("--label", help="What to change: 'Blond_Hair', 'Blond_Hair, happy' or 'happy=0.7'.")
 @click.option("--all", "every", is_flag=True, help="Translate into every domain.")
 @click.option("--output", type=PATH, required=True, help="File, or folder for several results.")
@@ -167,7 +167,7 @@ def info(model: str, as_json: bool) -> None:
 
 @main.command()
 @click.option("--checkpoint", type=PATH, help="Render this checkpoint in both norm modes; say which is right.")
-@click.option("--labels", multiple=True, metavar="A,B,…", help="Labels of a bare checkpoint; repeat per data set.")
+@click.option("--labels", multiple=True, metavar="A,B,...", help="Labels of a bare checkpoint; repeat per data set.")
 @click.option("--output", type=PATH, default="norm-modes.png", help="The picture for --checkpoint.")
 @click.option("--model", metavar="FILE", help="Say how much the output of this model depends on each label.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -175,6 +175,10 @@ def doctor(checkpoint: Path | None, labels: tuple[str, ...], output: Path, model
     """Print what this machine has, or check a checkpoint or a model."""
     from stargan_rt import doctor as checks
 
+    if checkpoint is not None and (model is not None or as_json):
+        raise click.UsageError("--checkpoint goes with --labels and --output alone")
+    if labels and checkpoint is None:
+        raise click.UsageError("--labels goes with --checkpoint")
     if checkpoint is not None:
         checks.render_norm_modes(checkpoint, labels, output)
         return

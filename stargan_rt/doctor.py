@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -10,8 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+import stargan_rt
 from stargan_rt import backends
 from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
@@ -34,7 +37,7 @@ def environment() -> dict[str, str]:
         "TensorRT-RTX": _package("tensorrt-rtx-cu13"),
         "cuda-core": _package("cuda-core"),
         "PyTorch": _package("torch"),
-        "OpenCV": _package("opencv-python-headless"),
+        "OpenCV": cv2.__version__,
     }
     for name in backends.BACKENDS:
         reason = backends.unavailable(name)
@@ -67,17 +70,17 @@ def render_norm_modes(checkpoint: Path, labels: tuple[str, ...], output: Path) -
         MissingDependencyError: not run from a checkout, or PyTorch is not installed.
         SystemExit: the checkpoint can't be rendered; its message has been printed.
     """
-    command = [sys.executable, "-m", "export.norms", "--checkpoint", str(checkpoint), "--output", str(output)]
+    checkout = Path(stargan_rt.__file__).parents[1]
+    if not (checkout / "export" / "norms.py").is_file() or importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError(
+            "rendering a checkpoint needs PyTorch and the networks, which are not in the installed package; "
+            "in a checkout of stargan-rt run: pip install -e '.[export]' && stargan-rt doctor --checkpoint CKPT"
+        )
+    command = [sys.executable, "-m", "export.norms"]
+    command += ["--checkpoint", str(checkpoint.resolve()), "--output", str(output.resolve())]
     for entry in labels:
         command += ["--labels", entry]
-    probe = subprocess.run([sys.executable, "-c", "import export.norms"], capture_output=True, text=True, check=False)
-    if probe.returncode:
-        reason = probe.stderr.strip().splitlines()[-1] if probe.stderr else "unknown reason"
-        raise MissingDependencyError(
-            f"rendering a checkpoint needs the networks ({reason}); in a checkout of stargan-rt run: "
-            "pip install -e '.[export]' && stargan-rt doctor --checkpoint CKPT"
-        )
-    if code := subprocess.run(command, check=False).returncode:
+    if code := subprocess.run(command, cwd=checkout, check=False).returncode:
         raise SystemExit(code)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import os
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +52,10 @@ class Engine:
         """For `load` and tests; `backend` becomes the engine's own and is closed with it."""
         self.manifest = manifest
         self._backend = backend
-        self._workers: ThreadPoolExecutor | None = ThreadPoolExecutor(WORKERS, "stargan-rt")
+        self._workers = ThreadPoolExecutor(WORKERS, "stargan-rt")
+        self._calls = 0
+        self._closing = False
+        self._changed = threading.Condition()
 
     @classmethod
     def load(
@@ -126,11 +132,12 @@ class Engine:
             InputError: an image that can't be used, or lengths that don't fit together.
             LabelError: a label that the model does not have.
         """
-        if _is_one_image(image) and _is_one_label(label):
-            return self._translate_one(image, label, color, keep_size)
-        pixels = [as_pixels(i, color) for i in ([image] if _is_one_image(image) else cast(Images, image))]
-        vectors = self.labels.encode_many([label] if _is_one_label(label) else cast(Labels, label))
-        outputs = _reordered(self._run(pixels, vectors), color)
+        with self._call():
+            if _is_one_image(image) and _is_one_label(label):
+                return self._translate_one(image, label, color, keep_size)
+            pixels = [as_pixels(i, color) for i in ([image] if _is_one_image(image) else cast(Images, image))]
+            vectors = self.labels.encode_many([label] if _is_one_label(label) else cast(Labels, label))
+            outputs = _reordered(self._run(pixels, vectors), color)
         if not keep_size:
             return outputs
         originals = pixels * len(outputs) if len(pixels) == 1 else pixels
@@ -146,14 +153,21 @@ class Engine:
 
         Arguments, results and errors are those of `translate`.
         """
+        if not _is_one_image(image):
+            raise InputError("translate_all takes one image; call it for each")
         outputs = self.translate(image, list(self.labels.names), color=color, keep_size=keep_size)
         return dict(zip(self.labels.names, outputs, strict=True))
 
     def submit(self, image: Image, label: Label, *, color: Color = "rgb", keep_size: bool = False) -> Future[Pixels]:
-        """Translates one image in the background; the Future holds the result of `translate` or its error."""
-        if self._workers is None:
-            raise InputError("this engine is closed; load it again with Engine.load")
-        return self._workers.submit(self._translate_one, image, label, color, keep_size)
+        """Translates one image in the background; the Future holds the result of `translate` or its error.
+
+        Arrays are copied at once, so the caller may reuse them.
+        """
+        with self._changed:
+            self._check_open()
+            if isinstance(image, np.ndarray):
+                image = image.copy()
+            return self._workers.submit(self._translate_one, image, copy.copy(label), color, keep_size)
 
     @overload
     def map(
@@ -200,26 +214,58 @@ class Engine:
             raise InputError(f"map takes several images; for one call translate({str(images)!r}, …)")
         labels = itertools.repeat(label) if _is_one_label(label) else iter(cast("Iterable[Label]", label))
         pairs = _pairs(iter(images), labels)
-        waiting = deque(
-            self.submit(i, wanted, color=color, keep_size=keep_size)
-            for i, wanted in itertools.islice(pairs, 2 * WORKERS)
-        )
+        waiting: deque[Future[Pixels]] = deque()
+        failure: Exception | None = None
         try:
-            while waiting:
-                result = _result(waiting.popleft(), return_exceptions)
-                for i, wanted in itertools.islice(pairs, 1):
-                    waiting.append(self.submit(i, wanted, color=color, keep_size=keep_size))
-                yield result
+            while True:
+                while failure is None and len(waiting) < 2 * WORKERS:
+                    try:
+                        image, wanted = next(pairs)
+                    except StopIteration:
+                        break
+                    except Exception as error:  # what is on its way comes first
+                        failure = error
+                        break
+                    waiting.append(self.submit(image, wanted, color=color, keep_size=keep_size))
+                if not waiting:
+                    break
+                yield _result(waiting.popleft(), return_exceptions)
         finally:
             for future in waiting:  # the caller stopped early, or an image failed
                 future.cancel()
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
-        """Waits for work in flight and frees the network; a closed engine translates no more."""
-        if self._workers is not None:
-            workers, self._workers = self._workers, None
-            workers.shutdown(wait=True, cancel_futures=True)
-            self._backend.close()
+        """Waits for calls and futures in flight, then frees the network; no call begins any more.
+
+        Not to be called from a callback of a future, which would wait for itself.
+        """
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+        self._workers.shutdown(wait=True)
+        with self._changed:
+            self._changed.wait_for(lambda: self._calls == 0)
+        self._backend.close()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise InputError("this engine is closed; load it again with Engine.load")
+
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        """A call in flight, which `close` waits for."""
+        with self._changed:
+            self._check_open()
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()
 
     def __enter__(self) -> Engine:
         return self
@@ -234,8 +280,6 @@ class Engine:
         return f"<Engine {width}x{height}, {len(self.labels.names)} labels, {self.precision}, {self.backend}>"
 
     def _run(self, pixels: list[Pixels], vectors: npt.NDArray[np.float32]) -> Pixels:
-        if self._workers is None:
-            raise InputError("this engine is closed; load it again with Engine.load")
         count = max(len(pixels), len(vectors))
         if not pixels or {len(pixels), len(vectors)} - {1, count}:
             raise InputError(
@@ -261,11 +305,11 @@ def _is_one_image(image: Image | Images) -> TypeGuard[Image]:
 
 
 def _is_one_label(label: Label | Iterable[Label]) -> TypeGuard[Label]:
-    if isinstance(label, (str, Mapping)):
-        return True
     if isinstance(label, np.ndarray):
         return label.ndim < 2
-    # A sequence of numbers is a raw vector; a sequence of anything else is many labels.
+    if isinstance(label, (str, Mapping, Set)) or not isinstance(label, Iterable):
+        return True
+    # A sequence of numbers is a raw vector; anything else is many labels.
     return isinstance(label, Sequence) and all(np.isscalar(v) and not isinstance(v, str) for v in label)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stargan_rt.engine import Engine
 from stargan_rt.errors import InputError, StarGANError
-from stargan_rt.images import SUFFIXES, write_image
+from stargan_rt.images import SUFFIXES, read_image, write_image
 
 
 @dataclass(frozen=True)
@@ -22,29 +22,36 @@ class Job:
 def plan(sources: Sequence[Path], labels: Sequence[str], output: Path) -> list[Job]:
     """Which files are written for which; nothing is touched yet.
 
-    A folder stands for the images below it, whose relative paths are kept under `output`. One file
-    with one label may be given an output file; everything else goes into a folder, as ``NAME.png``
-    for one label and ``NAME.LABEL.png`` for several.
+    A folder stands for the images below it, whose relative paths are kept under `output`; hidden
+    files, and what lies in `output` already, are passed over. One file with one label may be given
+    an output file; everything else goes into a folder, as ``NAME.SUFFIX`` for one label and
+    ``NAME.LABEL.SUFFIX`` for several.
 
     Raises:
-        InputError: a source that is not there or holds no image, an output that is a source, or two
-            sources for one output.
+        InputError: a source that is not there or holds no image, an output that is a source or has
+            an unknown suffix, or two sources for one output.
     """
-    found = [pair for source in sources for pair in _images(source)]
+    found = {path.resolve(): (path, relative) for source in sources for path, relative in _images(source, output)}
+    one = len(found) == 1 and len(labels) == 1 and not sources[0].is_dir()
     to_file = output.suffix.lower() in SUFFIXES and not output.is_dir()
-    if to_file and (len(found) > 1 or len(labels) > 1 or sources[0].is_dir()):
+    if to_file and not one:
         raise InputError(f"--output {output} is a file, but several results are to be written; give a folder")
-    jobs, sources_of = [], {path.resolve(): path for path, _ in found}
+    if one and output.suffix and not to_file and not output.is_dir():
+        raise InputError(
+            f"--output {output} has no known suffix ({', '.join(sorted(SUFFIXES))}); for a folder of that name, make it"
+        )
+    jobs: list[Job] = []
     taken: dict[Path, Path] = {}
-    for path, relative in found:
+    for path, relative in found.values():
         if to_file:
             outputs = {output: labels[0]}
-        elif len(labels) == 1:
-            outputs = {output / relative: labels[0]}
         else:
-            outputs = {output / relative.with_name(f"{relative.stem}.{n}{relative.suffix}"): n for n in labels}
+            suffix = relative.suffix if relative.suffix.lower() in SUFFIXES else ".png"
+            # A colon, as in the labels of joint models, has no place in names of files on Windows.
+            marks = {name: f".{name.replace(':', '-')}" if len(labels) > 1 else "" for name in labels}
+            outputs = {output / relative.with_name(f"{relative.stem}{mark}{suffix}"): n for n, mark in marks.items()}
         for target in outputs:
-            if target.resolve() in sources_of:
+            if target.resolve() in found:
                 raise InputError(f"{target} would overwrite an input; give another --output")
             if target in taken:
                 raise InputError(f"{taken[target]} and {path} would both become {target}; translate them separately")
@@ -59,28 +66,42 @@ def translate_files(engine: Engine, jobs: Sequence[Job], keep_size: bool) -> Ite
     Raises:
         InputError: a result can't be written.
     """
-    work = [(job, target, label) for job in jobs for target, label in job.outputs.items()]
-    results = engine.map(
-        (job.source for job, _, _ in work), [label for *_, label in work], keep_size=keep_size, return_exceptions=True
-    )
-    failure: StarGANError | None = None
-    for (job, target, _), result in zip(work, results, strict=True):
-        if isinstance(result, StarGANError):
-            failure = result
+    if all(len(job.outputs) == 1 for job in jobs):
+        labels = [next(iter(job.outputs.values())) for job in jobs]
+        sources = (job.source for job in jobs)
+        results = engine.map(sources, labels, keep_size=keep_size, return_exceptions=True)
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, StarGANError):
+                yield job, result
+            else:
+                write_image(next(iter(job.outputs)), result)
+                yield job, None
+        return
+    for job in jobs:
+        try:
+            pictures = engine.translate(read_image(job.source), list(job.outputs.values()), keep_size=keep_size)
+        except StarGANError as error:
+            yield job, error
         else:
-            write_image(target, result)
-        if target == list(job.outputs)[-1]:
-            yield job, failure
-            failure = None
+            for target, picture in zip(job.outputs, pictures, strict=True):
+                write_image(target, picture)
+            yield job, None
 
 
-def _images(source: Path) -> list[tuple[Path, Path]]:
+def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
     """The images that a path stands for, each with its path relative to it."""
     if source.is_file():
         return [(source, Path(source.name))]
     if not source.exists():
         raise InputError(f"no such file or folder: {source}")
-    images = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    results, root = output.resolve(), source.resolve()
+
+    def counts(path: Path) -> bool:
+        hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
+        result = results != root and results in path.resolve().parents
+        return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden and not result
+
+    images = [(path, path.relative_to(source)) for path in sorted(source.rglob("*")) if counts(path)]
     if not images:
         raise InputError(f"no images in {source}; looked for {', '.join(sorted(SUFFIXES))}")
-    return [(image, image.relative_to(source)) for image in images]
+    return images

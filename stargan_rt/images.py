@@ -23,7 +23,7 @@ Image: TypeAlias = "Pixels | str | os.PathLike[str] | PIL.Image.Image"
 """What a caller may give as one image."""
 
 MIN_SIDE = 16
-MAX_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26  # as in stargan_rt.terminal, where OpenCV is told
 """8192 x 8192; a larger picture is more likely an accident or an attack than a face."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -46,13 +46,24 @@ def as_pixels(image: Image, color: Color = "rgb") -> Pixels:
         pixels = _checked(image, "the image")
         return pixels if color == "rgb" else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
     if _is_pil(image):
-        width, height = image.size  # before decoding: PIL is lazy
-        _check_size(height, width, "the PIL image")
-        return np.asarray(image.convert("RGB"))
+        return _from_pil(image)
     raise InputError(
         f"an image is a uint8 array (H, W, 3), a path or a PIL image; got {type(image).__module__}."
         f"{type(image).__qualname__}"
     )
+
+
+def _from_pil(image: PIL.Image.Image) -> Pixels:
+    from PIL import ImageOps
+
+    width, height = image.size  # before decoding: PIL is lazy
+    _check_size(height, width, "the PIL image")
+    if image.mode.startswith(("I", "F")):
+        raise InputError(f"the PIL image has mode {image.mode}, of more than 8 bits; convert it to 'RGB' first")
+    try:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"the PIL image can't be decoded: {error}") from None
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -63,8 +74,8 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     """
     try:
         data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise InputError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from None
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except cv2.error as error:  # OpenCV's own bound on the number of pixels

@@ -43,8 +43,10 @@ class LabelSpace:
         object.__setattr__(self, "groups", {k: tuple(v) for k, v in self.groups.items()})
         if not self.names:
             raise LabelError("a label space needs at least one label, such as datasets={'faces': ('happy',)}")
-        if any(not name or set(name) & set(",=:") for labels in self.datasets.values() for name in labels):
-            raise LabelError(f"label names must be non-empty and free of ',', '=' and ':'; got {list(self.names)}")
+        for name in (*self.datasets, *(label for labels in self.datasets.values() for label in labels)):
+            # They stand in requests, and in names of files.
+            if not name.strip() or set(name) & set(",=:/\\") or not name.isprintable():
+                raise LabelError(f"a name must be printable text without , = : / and \\; got {name!r}")
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
             raise LabelError(f"labels named twice in one data set: {', '.join(twice)}")
@@ -56,6 +58,30 @@ class LabelSpace:
                 raise LabelError(f"group {group!r} spans several data sets; a group belongs to one")
         if not 0.0 <= self.unspecified <= 1.0:
             raise LabelError(f"unspecified must lie in [0, 1]; got {self.unspecified}")
+
+    @classmethod
+    def joint(
+        cls,
+        datasets: Mapping[str, Sequence[str]],
+        groups: Mapping[str, Mapping[str, Sequence[str]]],
+        unspecified: float = 0.0,
+    ) -> LabelSpace:
+        """A space from data sets that know nothing of each other.
+
+        Args:
+            datasets: data set name → its labels.
+            groups: data set name → group name → members, by their plain names.
+            unspecified: see the attribute.
+        """
+        space = cls({name: tuple(labels) for name, labels in datasets.items()})
+        names = iter(space.names)
+        merged: dict[str, tuple[str, ...]] = {}
+        for dataset, labels in space.datasets.items():
+            full = {label: next(names) for label in labels}
+            for group, members in groups.get(dataset, {}).items():
+                key = group if group not in merged else f"{dataset} {group}"
+                merged[key] = tuple(full[member] for member in members)
+        return cls(space.datasets, merged, unspecified)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -79,8 +105,10 @@ class LabelSpace:
 
     @cached_property
     def _lookup(self) -> dict[str, str]:
-        table = {name.casefold(): name for name in self.names}
+        """Case-folded name, plain and qualified → name."""
+        table: dict[str, str] = {}
         for name, dataset in self._dataset_of.items():
+            table.setdefault(name.casefold(), name)
             table.setdefault(f"{dataset}:{name}".casefold(), name)
         return table
 
@@ -90,6 +118,10 @@ class LabelSpace:
         Raises:
             LabelError: no such label; the message suggests the nearest ones.
         """
+        if not isinstance(name, str):
+            raise LabelError(f"a label's name is text; got {name!r}")
+        if name.strip() in self.names:
+            return name.strip()
         key = name.strip().casefold()
         if key in self._lookup:
             return self._lookup[key]
@@ -104,7 +136,7 @@ class LabelSpace:
         """The label vector, float32 ``(dim,)``, values in [0, 1].
 
         A name sets its label to 1 and the rest of its exclusive group to 0; what is not mentioned is
-        `unspecified`. A raw vector is taken as it is, with or without the mask where one data set is meant.
+        `unspecified`. A raw vector, mask included, is taken as it is.
 
         Args:
             label: names separated by commas (``Name`` or ``Name=0.7``), a mapping of names to values,
@@ -115,29 +147,33 @@ class LabelSpace:
                 once, a value that is not a number in [0, 1], or a vector of another length.
         """
         if isinstance(label, str):
-            label = self._parse(label)
+            return self._encode_values(self._parse(label))
         if isinstance(label, Mapping):
-            return self._encode_values(label)
+            return self._encode_values(label.items())
         return self._check_vector(label)
 
     def encode_many(self, labels: Iterable[Label]) -> npt.NDArray[np.float32]:
         """Several label vectors, float32 ``(n, dim)``."""
-        return np.stack([self.encode(label) for label in labels])
+        vectors = [self.encode(label) for label in labels]
+        return np.array(vectors, np.float32).reshape(len(vectors), self.dim)
 
-    def _parse(self, text: str) -> dict[str, float]:
-        values: dict[str, float] = {}
+    def _parse(self, text: str) -> list[tuple[str, float]]:
+        values = []
         for part in filter(None, (p.strip() for p in text.split(","))):
             name, equals, number = part.partition("=")
             try:
-                values[self.find(name)] = float(number) if equals else 1.0
-            except ValueError as error:
-                if isinstance(error, LabelError):
-                    raise
+                values.append((name, float(number) if equals else 1.0))
+            except ValueError:
                 raise LabelError(f"{part!r}: {number!r} is not a number; say {name}=0.7") from None
         return values
 
-    def _encode_values(self, request: Mapping[str, float]) -> npt.NDArray[np.float32]:
-        values = {self.find(name): _unit_value(name, value) for name, value in request.items()}
+    def _encode_values(self, request: Iterable[tuple[str, float]]) -> npt.NDArray[np.float32]:
+        values: dict[str, float] = {}
+        for said, value in request:
+            name = self.find(said)
+            if name in values:
+                raise LabelError(f"label {name} is given twice")
+            values[name] = _unit_value(name, value)
         if not values:
             raise LabelError(f"no label given; this model knows: {', '.join(self.names)}")
         chosen = list(dict.fromkeys(self._dataset_of[name] for name in values))
@@ -160,8 +196,9 @@ class LabelSpace:
 
     def _check_vector(self, label: Sequence[float] | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         try:
-            vector = np.asarray(label, np.float32)
-        except (TypeError, ValueError):
+            given = np.array(label)  # a copy: the caller may go on changing theirs
+            vector = given.astype(np.float32) if given.dtype.kind in "bifu" else None
+        except (TypeError, ValueError, OverflowError):
             vector = None
         if vector is None or not isinstance(label, (Sequence, np.ndarray)):
             raise LabelError(
@@ -203,7 +240,7 @@ class LabelSpace:
 def _unit_value(name: str, value: float) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise LabelError(f"the value of {name!r} must be a number in [0, 1]; got {value!r}") from None
     if not 0.0 <= number <= 1.0:  # false for NaN too
         raise LabelError(f"the value of {name!r} must lie in [0, 1]; got {number}")

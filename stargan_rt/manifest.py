@@ -72,7 +72,7 @@ class Manifest:
                 dict(data.get("source", {})),
                 dict(data.get("parity", {})),
             )
-        except (KeyError, TypeError, ValueError, LabelError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, LabelError) as error:
             raise EngineLoadError(f"the manifest is damaged: {error}") from None
 
 
@@ -113,8 +113,8 @@ def read_onnx(path: Path) -> tuple[Manifest, onnx.ModelProto]:
         raise EngineLoadError(f"{path} is an ONNX without stargan-rt's manifest, with {found}; {mend}")
     try:
         manifest = Manifest.from_dict(json.loads(entries[0]))
-    except json.JSONDecodeError as error:
-        raise EngineLoadError(f"{path}: the manifest is damaged ({error}); {mend}") from None
+    except (ValueError, RecursionError, EngineLoadError) as error:
+        raise EngineLoadError(f"{path}: the manifest can't be read ({error}); {mend}") from None
     height, width = manifest.size
     expected = (
         f"inputs {IMAGE} uint8 [batch, {height}, {width}, 3], {LABEL} float32 [batch, {manifest.labels.dim}]; "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -12,6 +15,13 @@ from stargan_rt.errors import InputError, StarGANError
 
 def run(command: click.Command) -> NoReturn:
     """Runs a program and exits: 0 done, 2 misuse, 1 anything else; a traceback only with ``--debug``."""
+    # A file may claim any size: OpenCV, where it reads this in time, refuses before it decodes (images.MAX_PIXELS).
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
+    # Whoever takes the machine back says so by SIGTERM: leave as on Ctrl-C, with nothing half-written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name may hold what the terminal can't show
+            stream.reconfigure(errors="replace")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:

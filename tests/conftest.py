@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,10 @@ from export.__main__ import main as export_main
 from stargan_rt import Engine, LabelSpace
 from training.checkpoint import TrainState
 from training.config import TrainConfig
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 SPACE = LabelSpace(
     {"faces": ("Black_Hair", "Blond_Hair", "Beard", "happy", "sad")},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,21 @@ def main() -> None:
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    kinds: dict[str, Any] = {"int": int, "float": float, "str": str, "tuple[str, ...]": str}
+    kinds: dict[str, Any] = {"int": int, "int | None": int, "float": float, "str": str, "tuple[str, ...]": str}
     for field in reversed(dataclasses.fields(TrainConfig)):
         flag = field.name.replace("_", "-")
         boolean, several = field.type == "bool", str(field.type).startswith("tuple")
         declaration = f"--{flag}/--no-{flag}" if boolean else f"--{flag}"
         kind = {} if boolean else {"type": kinds[str(field.type)], "multiple": several}
         default = ", ".join(field.default) if several else field.default
+        shown = "" if default is None else f"  [default: {default}]"
         # None or nothing means "not given", so that a preset or a resumed run keeps its own value.
         command = click.option(
             declaration,
             field.name,
             default=None,
             show_default=False,
-            help=f"{field.metadata['help']}  [default: {default}]",
+            help=field.metadata["help"] + shown,
             **kind,
         )(command)
     return command
@@ -60,8 +60,6 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
     from training.targets import UNSPECIFIED
     from training.trainer import train as run
 
-    # A cluster that takes the machine back says so by SIGTERM: save and leave, as on Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = TrainConfig.read(PRESETS[preset]) if preset else {}
     given |= TrainConfig.read(file) if file else {}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}
@@ -71,7 +69,10 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
     if latest.exists() and not resume:
         raise InputError(f"{latest} exists already; go on with it by --resume, or choose another --out")
     config = TrainState.stored_config(latest, given) if resume else TrainConfig(**given)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"can't make the folder {out}: {error.strerror}; choose another --out") from None
 
     processes = join(config.device)
     try:
@@ -154,6 +155,8 @@ def draw(out: Path, people: str, seed: int, style: str, image_size: int) -> None
         numbers = [int(number) for number in people.split(",")]
     except ValueError:
         raise InputError(f"--people takes numbers separated by commas, such as 0,1,2; got {people!r}") from None
+    if min(*numbers, seed) < 0 or not 8 <= image_size <= 4096:
+        raise InputError("--people and --seed must not be negative, and --image-size must lie in [8, 4096]")
     for number in numbers:
         write_image(out / f"{number:05d}.png", avatars.draw(avatars.person(number, seed, style), size=image_size))
     click.echo(f"drew {len(numbers)} avatars into {out}")

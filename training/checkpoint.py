@@ -98,7 +98,10 @@ class TrainState:
         """
         data = read_checkpoint(path)
         require_own(data, path)
-        if LabelSpace.from_dict(data["labels"]) != self.space:
+        space = LabelSpace.from_dict(data["labels"])
+        if space.unspecified != self.space.unspecified:
+            raise InputError(f"{path} was trained with partial_targets {data['config']['partial_targets']}; keep it so")
+        if space != self.space:
             raise InputError(f"{path} was trained on other labels than this run: {data['labels']['datasets']}")
         try:
             for name, part in self._parts().items():
@@ -157,12 +160,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error).casefold():
+            raise InputError(f"{path} is damaged or no PyTorch checkpoint") from None
         raise InputError(
-            f"{path} is not a checkpoint of plain tensors ({str(error).splitlines()[0]}); it is not loaded, since "
-            "unpickling other objects can run code. Save the state dict alone: torch.save(G.state_dict(), PATH)"
+            f"{path} holds more than plain tensors; it is not loaded, since unpickling other objects can run code. "
+            "Save the state dict alone: torch.save(G.state_dict(), PATH)"
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{path} is damaged or no PyTorch checkpoint: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path} is damaged or no PyTorch checkpoint ({error!r:.100})") from None
     if not isinstance(data, dict):
         raise InputError(f"{path} holds a {type(data).__name__}, not a checkpoint")
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,8 @@ PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets"
 """Name → settings that are known to be of use."""
 
 
-def _option(default: Any, help: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help})
+def _option(default: Any, help: str, at_least: float | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help, "at_least": at_least})
 
 
 @dataclass(frozen=True)
@@ -33,53 +34,59 @@ class TrainConfig:
         "data set: avatars, celeba:PATH, folder:PATH or table:FILE, each with ?labels=A,B&…; "
         "repeat for joint training with mask vectors",
     )
-    image_size: int = _option(128, "side of the images in pixels")
+    image_size: int = _option(128, "side of the images in pixels", at_least=16)
 
-    conv_dim: int = _option(64, "channels of the generator's first convolution")
-    blocks: int = _option(6, "residual blocks of the generator")
-    d_conv_dim: int = _option(64, "channels of the discriminator's first convolution")
-    d_layers: int = _option(6, "stride-2 convolutions of the discriminator")
+    conv_dim: int = _option(64, "channels of the generator's first convolution", at_least=1)
+    blocks: int = _option(6, "residual blocks of the generator", at_least=1)
+    d_conv_dim: int = _option(64, "channels of the discriminator's first convolution", at_least=1)
+    d_layers: int = _option(6, "stride-2 convolutions of the discriminator", at_least=1)
 
-    batch_size: int = _option(16, "images a step")
-    iterations: int = _option(200_000, "critic steps in all")
-    decay_iterations: int = _option(100_000, "last steps, over which both learning rates fall linearly to 0")
-    n_critic: int = _option(5, "critic steps a generator step")
-    warm_up: int = _option(0, "first iterations that train the critic alone; for a trained generator from --init")
-    g_lr: float = _option(1e-4, "Adam's learning rate for the generator")
-    d_lr: float = _option(1e-4, "Adam's learning rate for the discriminator")
-    beta1: float = _option(0.5, "Adam's beta 1")
-    beta2: float = _option(0.999, "Adam's beta 2")
-    lambda_cls: float = _option(1.0, "weight of the classification loss")
-    lambda_rec: float = _option(10.0, "weight of the reconstruction loss")
-    lambda_gp: float = _option(10.0, "weight of the gradient penalty")
+    batch_size: int = _option(16, "images a step", at_least=1)
+    iterations: int = _option(200_000, "critic steps on each data set", at_least=1)
+    decay_iterations: int | None = _option(
+        None, "last iterations, over which both learning rates fall linearly to 0; half of them if not given"
+    )
+    n_critic: int = _option(5, "critic steps a generator step", at_least=1)
+    warm_up: int = _option(
+        0, "first iterations that train the critic alone; for a trained generator from --init", at_least=0
+    )
+    g_lr: float = _option(1e-4, "Adam's learning rate for the generator", at_least=0)
+    d_lr: float = _option(1e-4, "Adam's learning rate for the discriminator", at_least=0)
+    beta1: float = _option(0.5, "Adam's beta 1", at_least=0)
+    beta2: float = _option(0.999, "Adam's beta 2", at_least=0)
+    lambda_cls: float = _option(1.0, "weight of the classification loss", at_least=0)
+    lambda_rec: float = _option(10.0, "weight of the reconstruction loss", at_least=0)
+    lambda_gp: float = _option(10.0, "weight of the gradient penalty", at_least=0)
 
     partial_targets: float = _option(
-        0.0, "share of targets that leave labels unspecified (0.5), to be kept as they are in the image; paper: 0"
+        0.0,
+        "share of targets that leave labels unspecified (0.5), to be kept as they are in the image; paper: 0",
+        at_least=0,
     )
-    ema: float = _option(0.999, "decay of the averaged copy of the generator, per generator step")
+    ema: float = _option(0.999, "decay of the averaged copy of the generator, per generator step", at_least=0)
 
-    seed: int = _option(0, "seed of the weights and of the data order")
+    seed: int = _option(0, "seed of the weights and of the data order", at_least=0)
     device: str = _option("cpu", "'cpu' or 'cuda'; under torchrun each process takes its own GPU")
     precision: str = _option(
         "float32", "'float32', 'bfloat16', or on a GPU 'float16'; the gradient penalty stays float32"
     )
     compile: bool = _option(False, "compile the networks with torch.compile")
     tensorboard: bool = _option(False, "log to OUT/tensorboard as well")
-    sample_every: int = _option(500, "steps between sample grids")
-    save_every: int = _option(500, "steps between checkpoints")
+    sample_every: int = _option(500, "steps between sample grids", at_least=1)
+    save_every: int = _option(500, "steps between checkpoints", at_least=1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", tuple(self.data))
-        for name in ("image_size", "conv_dim", "d_conv_dim", "d_layers", "batch_size", "iterations"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("n_critic", "sample_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not 0 <= self.decay_iterations <= self.iterations:
+        for field in dataclasses.fields(self):
+            least, value = field.metadata["at_least"], getattr(self, field.name)
+            if least is not None and not least <= value < math.inf:
+                raise InputError(f"{field.name} must be at least {least} and finite; got {value}")
+        if self.decay_iterations is None:
+            object.__setattr__(self, "decay_iterations", self.iterations // 2)
+        if not 0 <= (self.decay_iterations or 0) <= self.iterations:
             raise InputError(f"decay_iterations must lie in [0, {self.iterations}]; got {self.decay_iterations}")
-        if not 0 <= self.partial_targets <= 1 or not 0 <= self.ema < 1:
-            raise InputError("partial_targets must lie in [0, 1] and ema in [0, 1)")
+        if self.partial_targets > 1 or not max(self.ema, self.beta1, self.beta2) < 1:
+            raise InputError("partial_targets must lie in [0, 1]; ema, beta1 and beta2 in [0, 1)")
         if self.image_size % 4 or self.image_size % 2**self.d_layers:
             raise InputError(
                 f"image_size must be a multiple of 4 and of 2**d_layers = {2**self.d_layers}; got {self.image_size}"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from stargan_rt.errors import InputError
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -51,13 +53,22 @@ class Processes:
 
 
 def join(device: str) -> Processes:
-    """Joins the run that `torchrun` started, or stands alone where it did not."""
+    """Joins the run that `torchrun` started, or stands alone where it did not.
+
+    Raises:
+        InputError: a device that PyTorch does not know or can't use.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise InputError(f"unknown device {device!r}; use cpu or cuda") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"no GPU that PyTorch {torch.__version__} can use; leave out --device {device}")
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Processes(0, 1, device)
-    cuda = device.startswith("cuda")
-    if cuda:
+    if kind == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    torch.distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     return Processes(torch.distributed.get_rank(), count, device)

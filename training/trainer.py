@@ -13,7 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from rich.console import Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
 
 from stargan_rt.errors import MissingDependencyError, StarGANError
@@ -139,34 +142,31 @@ class Watch:
     def __init__(self, state: TrainState, datasets: Sequence[Dataset], out: Path, processes: Processes) -> None:
         self.state, self.datasets, self.out, self.processes = state, datasets, out, processes
         self.progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]} it/s"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
-            disable=not processes.first,
+            BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]} it/s"), TimeRemainingColumn()
         )
-        self.bar = self.progress.add_task(
-            "", total=state.config.iterations, completed=state.iteration, speed="–", losses=""
-        )
+        self.bar = self.progress.add_task("", total=state.config.iterations, completed=state.iteration, speed="–")
+        self.line = Text(no_wrap=True, overflow="ellipsis")
+        self.live = Live(Group(self.progress, self.line))
         self.marked = time.perf_counter()
         self.saved = state.iteration
         self.losses: dict[str, Tensor] = {}
         self.board = _tensorboard(out) if state.config.tensorboard and processes.first else None
 
     def __enter__(self) -> Watch:
-        self.progress.start()
+        if self.processes.first:
+            self.live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Saves what was reached, also on Ctrl-C; but never weights that diverged over the last good ones."""
         try:
+            if kind is None:
+                self._check_finite()
             if self.processes.first and self.saved < self.state.iteration and self._finite():
                 self._save()
                 self._sample()
         finally:
-            self.progress.stop()
+            self.live.stop()
             if self.board:
                 self.board.close()
 
@@ -176,11 +176,7 @@ class Watch:
         saves = iteration % config.save_every == 0
         if iteration % LOG_EVERY and not saves and iteration % config.sample_every:
             return  # reading a loss waits for the device
-        if not self._finite():
-            raise StarGANError(
-                f"a loss or weight is no longer finite at iteration {iteration}: {self._values()}; "
-                f"{self.out / 'latest.pt'} is the last good checkpoint: resume it with a lower --g-lr and --d-lr"
-            )
+        self._check_finite()
         if not self.processes.first:
             return
         if iteration % LOG_EVERY == 0:
@@ -198,14 +194,21 @@ class Watch:
         weights = itertools.chain.from_iterable(network.parameters() for network in networks)
         return all(map(math.isfinite, self._values().values())) and all(bool(w.isfinite().all()) for w in weights)
 
+    def _check_finite(self) -> None:
+        if not self._finite():
+            raise StarGANError(
+                f"a loss or weight is no longer finite at iteration {self.state.iteration}: {self._values()}; "
+                f"{self.out / 'latest.pt'} is the last good checkpoint: resume it with a lower --g-lr and --d-lr"
+            )
+
     def _log(self) -> None:
         iteration, values = self.state.iteration, self._values()
         now = time.perf_counter()
         speed, self.marked = LOG_EVERY / (now - self.marked), now
         with (self.out / "log.jsonl").open("a") as file:
             file.write(json.dumps({"iteration": iteration, "it_per_s": round(speed, 3), **values}) + "\n")
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-        self.progress.update(self.bar, completed=iteration, speed=f"{speed:.2f}", losses=shown)
+        self.line.plain = "  ".join(f"{name} {value:.2f}" for name, value in values.items())
+        self.progress.update(self.bar, completed=iteration, speed=f"{speed:.2f}")
         if self.board:
             for name, value in values.items():
                 self.board.add_scalar(name, value, iteration)
@@ -224,7 +227,7 @@ class Watch:
                 [to_pictures(self.state.averaged(images, part.vector(c).to(self.processes.device))) for c in changes]
             )
             if len(outputs) > 1 and np.ptp(outputs.astype(np.float32), axis=0).mean() < MIN_EFFECT:
-                self.progress.console.print(f"[red]outputs on {data.name} do not depend on the label[/red]")
+                self.live.console.print(f"[red]outputs on {data.name} do not depend on the label[/red]")
             grid = np.concatenate([np.concatenate(list(c)) for c in (to_pictures(images), *outputs)], axis=1)
             name = f"{data.name}-{self.state.iteration:06d}.png" if len(self.datasets) > 1 else None
             with written_whole(self.out / "samples" / (name or f"{self.state.iteration:06d}.png")) as temporary:

@@ -50,5 +50,6 @@ class Backend(ABC):
             A fresh array, uint8 ``(n, H, W, 3)`` RGB.
         """
 
-    def close(self) -> None:  # noqa: B027 (most libraries free their memory with the object)
-        """Frees what the library does not free by itself."""
+    @abstractmethod
+    def close(self) -> None:
+        """Frees the network; `run` is not called any more."""

@@ -37,3 +37,6 @@ class ONNXRuntime(Backend):
     def run(self, images: Pixels, labels: npt.NDArray[np.float32]) -> Pixels:
         translated: Pixels = self._session.run(None, {IMAGE: images, LABEL: labels})[0]
         return translated
+
+    def close(self) -> None:
+        del self._session

@@ -19,6 +19,10 @@ except ImportError as error:
     raise MissingDependencyError(f"openvino can't be imported ({error}); pip install openvino") from None
 
 
+# The binding builds this table at its first use, and two threads that do so at once wait for each other for ever.
+ov.Type.u8.to_dtype()
+
+
 class OpenVINO(Backend):
     """Runs on OpenVINO's CPU plugin."""
 
@@ -50,3 +54,7 @@ class OpenVINO(Backend):
             return np.array(request.get_output_tensor().data)
         finally:
             self._idle.put(request)
+
+    def close(self) -> None:
+        self._idle = LifoQueue()  # the requests hold the model too
+        del self._model

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 
 from stargan_rt import Engine
 from stargan_rt.images import read_image, write_image
@@ -126,6 +128,43 @@ def test_outputs_that_collide_are_refused(model, folder, face, tmp_path):
     out = ("--engine", model, "--label", "happy", "--output", tmp_path / "out")
     refused(cli("translate", folder, same, *out), 2, "would both become")
     assert not (tmp_path / "out").exists()
+
+
+def test_hidden_files_and_earlier_results_are_no_inputs(model, folder):
+    (folder / "._a.png").write_text("left by another system")
+    line = ("translate", folder, "--engine", model, "--label", "happy", "--output", folder / "results")
+    for _ in range(2):
+        result = cli(*line)
+        assert result.returncode == 0, result.stderr
+        assert files_below(folder / "results") == ["a.png", "b.jpg", "sub/c.png"]
+
+
+def test_names_of_results(model, face, tmp_path):
+    bare = face.rename(tmp_path / "face")
+    line = ("translate", bare, "--engine", model, "--label", "happy", "--output")
+    assert cli(*line, tmp_path / "out").returncode == 0
+    assert files_below(tmp_path / "out") == ["face.png"]
+    refused(cli(*line, tmp_path / "out.gif"), 2, "no known suffix")
+    long = tmp_path / f"{'x' * 250}.png"
+    write_image(tmp_path / "short.png", read_image(bare))
+    (tmp_path / "short.png").rename(long)
+    assert cli("translate", long, "--engine", model, "--label", "happy", "--output", tmp_path / "l").returncode == 0
+
+
+def test_every_domain_of_a_folder(model, folder, tmp_path):
+    (folder / "bad.png").write_text("not a picture")
+    result = cli("translate", folder, "--engine", model, "--all", "--output", tmp_path / "out")
+    assert result.returncode == 2
+    assert len(files_below(tmp_path / "out")) == 3 * 5
+
+
+def test_a_huge_file_is_refused_before_it_is_decoded(model, tmp_path):
+    PILImage.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    line = ("translate", tmp_path / "huge.png", "--engine", model, "--label", "happy", "--output", tmp_path / "o.png")
+    refused(cli(*line), 2, "can't decode")
+    # Decoded it would take 1.2 GB.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 900_000)
 
 
 def test_models_that_can_not_be_loaded(model, face, tmp_path):

@@ -93,6 +93,24 @@ def test_a_huge_pil_image_is_refused_before_it_is_decoded():
         as_pixels(Lazy())
 
 
+def test_pil_images_are_read_as_their_files_are(tmp_path):
+    tall = PILImage.new("RGB", (40, 20))
+    exif = tall.getexif()
+    exif[0x0112] = 6
+    tall.save(tmp_path / "a.jpg", exif=exif)
+    assert as_pixels(PILImage.open(tmp_path / "a.jpg")).shape == (40, 20, 3)
+    with pytest.raises(InputError, match="mode I;16, of more than 8 bits"):
+        as_pixels(PILImage.new("I;16", (40, 20)))
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-20])
+    with PILImage.open(tmp_path / "cut.jpg") as cut, pytest.raises(InputError, match="can't be decoded"):
+        as_pixels(cut)
+
+
+def test_a_path_with_a_zero_byte_is_refused():
+    with pytest.raises(InputError, match="can't read"):
+        read_image("a\0b.png")
+
+
 def test_an_unknown_colour_order_is_refused(image):
     with pytest.raises(InputError, match="'rgb' or 'bgr'; got 'hsv'"):
         as_pixels(image, "hsv")

@@ -35,6 +35,25 @@ def test_encode(label, vector):
     np.testing.assert_allclose(encoded, vector)
 
 
+def test_names_that_differ_in_case_only_are_told_apart():
+    space = LabelSpace({"a": ("Happy", "happy")})
+    assert space.encode("Happy").tolist() == [1, 0]
+    assert space.encode("happy").tolist() == [0, 1]
+
+
+def test_a_vector_is_copied():
+    given = np.zeros(5, np.float32)
+    encoded = SINGLE.encode(given)
+    given[:] = 1
+    assert encoded.sum() == 0
+
+
+def test_joint_spaces_keep_the_groups_of_each_data_set():
+    space = LabelSpace.joint({"A": ("x", "sad"), "B": ("x", "y")}, {"A": {"g": ("x", "sad")}, "B": {"g": ("x", "y")}})
+    assert space.names == ("A:x", "sad", "B:x", "y")
+    assert space.groups == {"g": ("A:x", "sad"), "B g": ("B:x", "y")}
+
+
 def test_unmentioned_labels_are_kept_after_partial_training():
     # A group that is mentioned is settled whole; everything else stays as in the image.
     np.testing.assert_allclose(PARTIAL.encode("Blond_Hair"), [0, 1, 0, 0.5, 0.5])
@@ -71,6 +90,13 @@ def test_a_name_in_two_data_sets_must_be_qualified():
         ("Blond_Hair, Black_Hair", "exclude each other"),
         ("", "no label given"),
         ({}, "no label given"),
+        ("Young=0.2, young=0.9", "Young is given twice"),
+        ({"Young": 0.2, "YOUNG": 0.9}, "Young is given twice"),
+        ({1: 1}, "a label's name is text; got 1"),
+        ({"Young": 10**400}, "must be a number"),
+        ({"Blond_Hair", "Young"}, "got set"),
+        (np.zeros(5, complex), "a vector of 5 numbers"),
+        (3, "got int"),
         ("Young=much", "not a number"),
         ({"Young": "much"}, "must be a number"),
         ({"Young": float("nan")}, r"lie in \[0, 1\]"),
@@ -92,7 +118,9 @@ def test_wrong_labels_are_refused(label, message):
     [
         (({},), "at least one label"),
         (({"A": ("x", "x")},), "named twice"),
-        (({"A": ("x=1",)},), "free of"),
+        (({"A": ("x=1",)},), "printable text"),
+        (({"A": ("x/../y",)},), "printable text"),
+        (({"A:B": ("x",)},), "printable text"),
         (({"A": ("x",)}, {"g": ("y",)}), "do not exist: y"),
         (({"A": ("x",), "B": ("y",)}, {"g": ("x", "y")}), "spans several"),
         (({"A": ("x",)}, {}, 2.0), "unspecified"),

@@ -30,7 +30,7 @@ from dicebear import Style as Drawing
 from rich.progress import track
 
 from stargan_rt.errors import InputError
-from stargan_rt.files import cache_folder, written_whole
+from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
 from stargan_rt.labels import LabelSpace
 
 HAIR = {"Black_Hair": "2c1b18", "Blond_Hair": "e0b85c", "Brown_Hair": "724133", "Gray_Hair": "e8e1e1"}
@@ -248,28 +248,33 @@ def avatars(
     Raises:
         InputError: a count or size below 1, an unknown style, or a cache that can't be written.
     """
-    kind = _style(style)
+    _style(style)
     if count < 1 or size < 8:
         raise InputError(f"avatars need a count of at least 1 and a size of at least 8; got {count} and {size}")
     folder = cache_folder() / "avatars" / f"{style}-{size}-{seed}-{count}-{_drawing_key(style)}"
     images_path, labels_path = folder / "images.npy", folder / "labels.npy"
     if not labels_path.exists():
-        chunks = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
-        task = partial(_draw_range, seed=seed, style=style, size=size)
-        labels = np.zeros((count, len(kind.labels)), np.float32)
-        # Spawned, not forked: the parent may already run PyTorch's threads.
-        with (
-            written_whole(images_path) as temporary,
-            ProcessPoolExecutor(workers or os.cpu_count(), multiprocessing.get_context("spawn")) as pool,
-        ):
-            images = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, size, size, 3))
-            drawn = zip(chunks, pool.map(task, chunks), strict=True)
-            for indices, (pictures, truth) in track(drawn, "Drawing avatars", total=len(chunks)):
-                images[indices.start : indices.stop], labels[indices.start : indices.stop] = pictures, truth
-            images.flush()
-        with written_whole(labels_path) as temporary:  # last, so that its presence means all is there
+        with written_whole(images_path, CACHE_MEND) as temporary:
+            labels = _draw_into(temporary, count, size, seed, style, workers)
+        with written_whole(labels_path, CACHE_MEND) as temporary:  # last, so that its presence means all is there
             np.save(temporary, labels)
     return np.load(images_path, mmap_mode="r"), np.load(labels_path)
+
+
+def _draw_into(path: Path, count: int, size: int, seed: int, style: str, workers: int | None) -> np.ndarray:
+    """Draws people into an array file and gives their labels."""
+    chunks = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
+    task = partial(_draw_range, seed=seed, style=style, size=size)
+    images = np.lib.format.open_memmap(path, "w+", np.uint8, (count, size, size, 3))
+    labels = np.zeros((count, len(STYLES[style].labels)), np.float32)
+    workers = min(workers or os.cpu_count() or 1, len(chunks), 61)  # Windows waits for no more
+    # Spawned, not forked: the parent may already run PyTorch's threads.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        drawn = zip(chunks, pool.map(task, chunks), strict=True)
+        for indices, (pictures, truth) in track(drawn, "Drawing avatars", total=len(chunks)):
+            images[indices.start : indices.stop], labels[indices.start : indices.stop] = pictures, truth
+    images.flush()
+    return labels
 
 
 def _drawing_key(style: str) -> str:

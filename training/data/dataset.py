@@ -52,14 +52,7 @@ def joint_space(datasets: Sequence[Dataset], unspecified: float = 0.0) -> LabelS
         names = ", ".join(data.name for data in datasets)
         raise InputError(f"data sets need names of their own, say by name=…; got {names}")
     labels = {data.name: data.names for data in datasets}
-    qualified = iter(LabelSpace(labels).names)
-    groups: dict[str, tuple[str, ...]] = {}
-    for data in datasets:
-        full = {name: next(qualified) for name in data.names}
-        for group, members in data.groups.items():
-            key = group if group not in groups else f"{data.name} {group}"
-            groups[key] = tuple(full[member] for member in members)
-    return LabelSpace(labels, groups, unspecified)
+    return LabelSpace.joint(labels, {data.name: data.groups for data in datasets}, unspecified)
 
 
 def to_network(images: np.ndarray) -> Tensor:

@@ -82,11 +82,13 @@ def _open_avatars(spec: DataSpec, image_size: int) -> Dataset:
     from training.data.avatars import STYLES, avatars
 
     style = _style(spec)
-    images, labels = avatars(spec.number("count", COUNT), image_size, spec.number("seed", 0), style)
+    if style not in STYLES:
+        raise InputError(f"unknown avatar style {style!r}; known: {', '.join(STYLES)}")
     there = STYLES[style].labels
     names = spec.labels or there
     if missing := [name for name in names if name not in there]:
         raise InputError(f"avatars have no label {', '.join(missing)}; they have: {', '.join(there)}")
+    images, labels = avatars(spec.number("count", COUNT), image_size, spec.number("seed", 0), style)
     groups = {
         group: kept
         for group, members in STYLES[style].label_space.groups.items()

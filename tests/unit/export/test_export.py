@@ -115,7 +115,8 @@ def test_jointly_trained_upstream_checkpoints(tmp_path):
     path = save(UpstreamGenerator(5 + 3 + 2, 8, 2).state_dict(), tmp_path / "G.ckpt")
     loaded = load_generator(path, [f"CelebA:{LABELS}", "RaFD:angry,happy,sad"])
     assert list(loaded.space.datasets) == ["CelebA", "RaFD"]
-    assert loaded.space.groups["RaFD"] == ("angry", "happy", "sad")
+    assert loaded.space.groups["expression"] == ("angry", "happy", "sad")
+    assert loaded.space.groups["hair"] == ("Black_Hair", "Blond_Hair", "Brown_Hair")
     assert loaded.space.dim == 10
     assert loaded.space.encode("happy").tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 1]
 
@@ -129,6 +130,15 @@ def test_parity_refuses_and_names_the_largest_difference(upstream):
         generator.main[-2].weight.mul_(1.2)
     with pytest.raises(ExportError, match=r"differs from PyTorch by up to \d+ levels of 255 \(label . batch|label"):
         prove(model, generator, space, (32, 32))
+
+
+def test_parity_refuses_a_generator_whose_pictures_are_lost():
+    generator = Generator(5, 8, 1).eval()
+    with torch.no_grad():
+        generator.main[0].weight.mul_(1e38)
+    model = to_onnx(generator, 5, (32, 32))
+    with pytest.raises(ExportError, match=r"not finite|differs from PyTorch"):
+        prove(model, generator, LabelSpace({"a": tuple("abcde")}), (32, 32))
 
 
 def test_an_export_that_fails_writes_nothing(checkpoint, tmp_path, monkeypatch):
@@ -152,6 +162,7 @@ def test_wrong_checkpoints_and_labels_are_refused(upstream, tmp_path, root):
     good = save(upstream.state_dict(), tmp_path / "G.ckpt")
     discriminator = save({"main.0.weight": torch.zeros(8, 3, 4, 4)}, tmp_path / "D.ckpt")
     other = save({"layer1.weight": torch.zeros(2)}, tmp_path / "resnet.pt")
+    lost = upstream.state_dict() | {"main.21.weight": torch.full((3, 8, 7, 7), float("nan"))}
     half = {k: v for k, v in upstream.state_dict().items() if not k.startswith("main.18")}
     for arguments, message in (
         ((good,), "does not tell its 5 labels"),
@@ -161,6 +172,8 @@ def test_wrong_checkpoints_and_labels_are_refused(upstream, tmp_path, root):
         ((discriminator, [LABELS]), "not a StarGAN generator"),
         ((other, [LABELS]), "found layer1.weight"),
         ((save(half, tmp_path / "half.ckpt"), [LABELS]), "known layout"),
+        ((save(lost, tmp_path / "lost.ckpt"), [LABELS]), "not finite: main.21.weight"),
+        ((save({"state_dict": upstream.state_dict()}, tmp_path / "nested.ckpt"), [LABELS]), "under 'state_dict'"),
     ):
         with pytest.raises(ExportError, match=message):
             load_generator(*arguments)

@@ -118,7 +118,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, faces, tmp_path, joint)
 
 
 def test_the_learning_rate_falls_to_zero_over_the_last_steps():
-    config = TrainConfig(iterations=200, decay_iterations=100)
+    config = TrainConfig(iterations=200)
     factors = [config.learning_rate_factor(i) for i in (0, 100, 150, 199)]
     assert factors == [1.0, 1.0, 0.5, 0.01]
 
@@ -205,7 +205,12 @@ def test_batches_are_mirrored_half_of_the_time(data):
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"n_critic": 0}, "n_critic must be at least 1"),
         ({"decay_iterations": 300_000}, "decay_iterations must lie in"),
-        ({"ema": 1.0}, "ema in"),
+        ({"ema": 1.0}, "ema, beta1 and beta2 in"),
+        ({"beta1": 1.0}, "ema, beta1 and beta2 in"),
+        ({"blocks": 0}, "blocks must be at least 1"),
+        ({"warm_up": -1}, "warm_up must be at least 0"),
+        ({"g_lr": -1.0}, "g_lr must be at least 0"),
+        ({"lambda_gp": float("nan")}, "lambda_gp must be at least 0 and finite"),
         ({"precision": "int8"}, "precision is"),
         ({"precision": "float16"}, "needs --device cuda"),
         ({"data": ("imagenet",)}, "unknown data set 'imagenet'.*known: avatars, celeba"),
@@ -229,16 +234,20 @@ def test_checkpoints_that_can_not_be_used_are_refused(data, tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     torch.save({"x": TrainConfig()}, tmp_path / "code.pt")
     (tmp_path / "text.pt").write_text("hello")
+    (tmp_path / "empty.pt").touch()
     for name, message in (
         ("missing.pt", "no checkpoint at"),
         ("cut.pt", "damaged or no PyTorch checkpoint"),
-        ("text.pt", "not a checkpoint|damaged"),
+        ("text.pt", "damaged or no PyTorch checkpoint"),
         ("bare.pt", "not a checkpoint of `python -m training train`"),
         ("list.pt", "holds a list"),
         ("code.pt", "unpickling other objects can run code"),
+        ("empty.pt", "damaged or no PyTorch checkpoint"),
     ):
         with pytest.raises(InputError, match=message):
             TrainState.stored_config(tmp_path / name, {})
+    with pytest.raises(InputError, match=r"trained with partial_targets 0\.0"):
+        resume(latest, [data], partial_targets=0.8)
     with pytest.raises(InputError, match="another architecture"):
         resume(latest, [data], conv_dim=8)
 
@@ -338,6 +347,23 @@ def test_the_alarm_when_outputs_do_not_depend_on_the_label(data, tmp_path, capsy
     state.config = dataclasses.replace(state.config, g_lr=0.0)
     train(state, [data], tmp_path, ALONE)
     assert "do not depend on the label" in capsys.readouterr().out
+
+
+def test_misuse_of_the_command_is_refused(root, tmp_path):
+    (tmp_path / "file").touch()
+    for line, message in (
+        (("train", "--out", tmp_path / "file" / "x"), "can't make the folder"),
+        (("train", "--out", tmp_path / "a", "--device", "cuda"), "no GPU that PyTorch"),
+        (("train", "--out", tmp_path / "a", "--device", "abacus"), "unknown device 'abacus'"),
+        (("train", "--out", tmp_path / "a", "--data", "avatars?labels=Hat"), "have no label Hat"),
+        (("draw", "--out", tmp_path / "a", "--people=-1"), "must not be negative"),
+        (("draw", "--out", tmp_path / "a", "--people", "x"), "numbers separated by commas"),
+        (("draw", "--out", tmp_path / "a", "--image-size", "0"), "must lie in"),
+    ):
+        words = [sys.executable, "-m", "training", *map(str, line)]
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True)
+        assert done.returncode == 2, (line, done.stderr)
+        assert message in done.stderr
 
 
 def test_the_draw_command(root, tmp_path):
