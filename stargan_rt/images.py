@@ -78,8 +78,8 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
         raise InputError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from None
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:  # OpenCV's own bound on the number of pixels
-        raise InputError(f"can't decode {path}: {str(error).splitlines()[0]}") from None
+    except cv2.error:  # OpenCV's own bound on the number of pixels
+        raise InputError(f"can't decode {path}: it has more pixels than OpenCV takes ({MAX_PIXELS} here)") from None
     if pixels is None:
         raise InputError(f"{path} is not an image that can be decoded, or is damaged; give a PNG, JPEG, WebP or BMP")
     height, width = pixels.shape[:2]

@@ -1,6 +1,5 @@
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -160,11 +159,9 @@ def test_every_domain_of_a_folder(model, folder, tmp_path):
 
 def test_a_huge_file_is_refused_before_it_is_decoded(model, tmp_path):
     PILImage.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     line = ("translate", tmp_path / "huge.png", "--engine", model, "--label", "happy", "--output", tmp_path / "o.png")
-    refused(cli(*line), 2, "can't decode")
-    # Decoded it would take 1.2 GB.
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 900_000)
+    # By OpenCV, before it decodes: our own check comes afterwards, and says "at most".
+    refused(cli(*line), 2, "more pixels than OpenCV takes (67108864 here)")
 
 
 def test_models_that_can_not_be_loaded(model, face, tmp_path):
