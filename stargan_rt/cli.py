@@ -18,7 +18,17 @@ from stargan_rt import terminal
 if TYPE_CHECKING:
     from stargan_rt.engine import Engine
 
-PATH = click.Path(path_type=Path)
+
+class NamedPath(click.Path):
+    """A path; an empty one, as of an unset variable in a script, would mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = NamedPath(path_type=Path)
 
 
 def entry() -> NoReturn:

@@ -109,6 +109,8 @@ def test_misuse_is_refused(model, face, folder, tmp_path):
     refused(cli("translate", face, *engine, "--label", "happy, sad"), 2, "exclude each other")
     refused(cli("translate", face, *engine, "--label", "happy=nan"), 2, "must lie in [0, 1]")
     refused(cli("translate", face, *engine, "--all"), 2, "give a folder")
+    refused(cli("translate", "", *engine, "--label", "happy"), 2, "the path is empty")
+    refused(cli("translate", face, "--engine", model, "--label", "happy", "--output", ""), 2, "the path is empty")
     refused(cli("translate", folder, *engine, "--label", "happy"), 2, "give a folder")
     refused(cli("translate", "missing.png", *engine, "--label", "happy"), 2, "no such file or folder: missing.png")
     refused(cli("translate", face, *engine, "--label", "happy", "--backend", "x"), 2, "unknown backend 'x'")
