@@ -42,7 +42,13 @@ class ImageSize(click.ParamType):
     metavar="[DATASET:]A,B,...",
     help="Labels of a bare state dict; repeat for each data set.",
 )
-@click.option("--weights", type=click.Choice(["averaged", "last"]), default="averaged", show_default=True)
+@click.option(
+    "--weights",
+    type=click.Choice(["best", "averaged", "last"]),
+    default="best",
+    show_default=True,
+    help="Of our checkpoints: the generator averaged over time, the last one, or which scored better.",
+)
 def main(
     checkpoint: Path, output: Path, image_size: tuple[int, int] | None, labels: tuple[str, ...], weights: str
 ) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from stargan_rt.errors import ExportError
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import sha256
-from training.checkpoint import is_own, read_checkpoint, require_own
+from training.checkpoint import generator_weights, is_own, read_checkpoint, require_own
 from training.model import Generator
 
 RUNNING = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
@@ -42,16 +42,14 @@ class Loaded:
     source: dict[str, Any]
 
 
-def load_generator(
-    path: Path, labels: Sequence[str] = (), weights: str = "averaged", *, unnamed: bool = False
-) -> Loaded:
+def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best", *, unnamed: bool = False) -> Loaded:
     """Loads the generator of a checkpoint; the architecture follows from the shapes.
 
     Args:
         path: our checkpoint, or an upstream ``200000-G.ckpt``.
         labels: for a bare state dict its labels in order, ``"A,B,C"``; one entry a data set for a
             jointly trained one, ``"CelebA:A,B"``. Our checkpoints know theirs.
-        weights: of our checkpoints, the ``"averaged"`` generator or the ``"last"`` one.
+        weights: of our checkpoints, the ``"averaged"`` generator, the ``"last"`` one, or the ``"best"`` of them.
         unnamed: number the labels of a bare state dict where none are given.
 
     Raises:
@@ -63,7 +61,8 @@ def load_generator(
         require_own(data, path)
         if labels:
             raise ExportError(f"{path} knows its labels; leave out --labels")
-        state, space = data["averaged_generator" if weights == "averaged" else "generator"], data["labels"]
+        weights, state = generator_weights(data, weights)
+        space = data["labels"]
     else:
         state, space = data, None
     state = {str(key).removeprefix("module."): value for key, value in state.items()}

@@ -114,7 +114,8 @@ def translate(
         raise click.UsageError("give either --label LABEL or --all")
     with load(engine, backend, threads) as loaded:
         labels = loaded.labels.names if label is None else (label,)
-        loaded.labels.encode_many(labels)  # a wrong label is said before any image is read
+        for each in labels:  # a wrong label is said before any image is read
+            loaded.labels.passes(each)
         jobs = plan(inputs, labels, output)
         failed = 0
         if len(jobs) == 1:

@@ -120,7 +120,8 @@ class Engine:
                 these or an array ``(n, H, W, 3)``. Another size than the network's is resized to it.
             label: what to change: names (``"Blond_Hair, happy"``), a mapping (``{"happy": 0.7}``) or the
                 raw vector; or a sequence of these, one an image. One label goes with many images and one
-                image with many labels.
+                image with many labels. Labels of several data sets of a jointly trained model are
+                applied one data set after the other, at the price of a run of the network each.
             color: channel order of arrays, given and returned: ``"rgb"`` or ``"bgr"``.
             keep_size: resize each result back to the size of its image.
 
@@ -136,8 +137,8 @@ class Engine:
             if _is_one_image(image) and _is_one_label(label):
                 return self._translate_one(image, label, color, keep_size)
             pixels = [as_pixels(i, color) for i in ([image] if _is_one_image(image) else cast(Images, image))]
-            vectors = self.labels.encode_many([label] if _is_one_label(label) else cast(Labels, label))
-            outputs = _reordered(self._run(pixels, vectors), color)
+            labels = [label] if _is_one_label(label) else cast(Labels, label)
+            outputs = _reordered(self._run(pixels, [self.labels.passes(one) for one in labels]), color)
         if not keep_size:
             return outputs
         originals = pixels * len(outputs) if len(pixels) == 1 else pixels
@@ -145,7 +146,7 @@ class Engine:
 
     def _translate_one(self, image: Image, label: Label, color: Color, keep_size: bool) -> Pixels:
         pixels = as_pixels(image, color)
-        output = _reordered(self._run([pixels], self.labels.encode(label)[None])[0], color)
+        output = _reordered(self._run([pixels], [self.labels.passes(label)])[0], color)
         return _resized_like(output, pixels) if keep_size else output
 
     def translate_all(self, image: Image, *, color: Color = "rgb", keep_size: bool = False) -> dict[str, Pixels]:
@@ -279,23 +280,30 @@ class Engine:
         height, width = self.size
         return f"<Engine {width}x{height}, {len(self.labels.names)} labels, {self.precision}, {self.backend}>"
 
-    def _run(self, pixels: list[Pixels], vectors: npt.NDArray[np.float32]) -> Pixels:
-        count = max(len(pixels), len(vectors))
-        if not pixels or {len(pixels), len(vectors)} - {1, count}:
+    def _run(self, pixels: list[Pixels], requests: list[list[npt.NDArray[np.float32]]]) -> Pixels:
+        count = max(len(pixels), len(requests))
+        if not pixels or {len(pixels), len(requests)} - {1, count}:
             raise InputError(
-                f"{len(pixels)} images and {len(vectors)} labels do not fit together; give as many labels as "
+                f"{len(pixels)} images and {len(requests)} labels do not fit together; give as many labels as "
                 "images, or one of either"
             )
         fitted = [resize(p, self.size) for p in pixels]
         if count == 1:  # the hot path: no copy
-            return self._backend.run(np.ascontiguousarray(fitted[0])[None], vectors)
-        results = []
-        for start in range(0, count, BATCH):
-            n = min(BATCH, count - start)
-            part = fitted[start : start + n] if len(fitted) > 1 else fitted * n
-            wanted = vectors[start : start + n] if len(vectors) > 1 else np.repeat(vectors, n, axis=0)
-            results.append(self._backend.run(np.stack(part), wanted))
-        return np.concatenate(results)
+            output = np.ascontiguousarray(fitted[0])[None]
+            for vector in requests[0]:
+                output = self._backend.run(output, vector[None])
+            return output
+        if len(requests) == 1:
+            requests = requests * count
+        outputs = self._run_batches(fitted * count if len(fitted) == 1 else fitted, [r[0] for r in requests])
+        for number in range(1, max(map(len, requests))):
+            rows = [row for row, request in enumerate(requests) if len(request) > number]
+            outputs[rows] = self._run_batches(list(outputs[rows]), [requests[row][number] for row in rows])
+        return outputs
+
+    def _run_batches(self, images: list[Pixels], vectors: list[npt.NDArray[np.float32]]) -> Pixels:
+        parts = [slice(start, start + BATCH) for start in range(0, len(vectors), BATCH)]
+        return np.concatenate([self._backend.run(np.stack(images[part]), np.stack(vectors[part])) for part in parts])
 
 
 def _is_one_image(image: Image | Images) -> TypeGuard[Image]:

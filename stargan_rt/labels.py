@@ -146,16 +146,30 @@ class LabelSpace:
             LabelError: unknown name, two labels of an exclusive group, labels of two data sets at
                 once, a value that is not a number in [0, 1], or a vector of another length.
         """
-        if isinstance(label, str):
-            return self._encode_values(self._parse(label))
-        if isinstance(label, Mapping):
-            return self._encode_values(label.items())
-        return self._check_vector(label)
+        vectors = self.passes(label)
+        if len(vectors) > 1:
+            raise LabelError(
+                f"{label} names labels of several data sets, and a vector holds those of one; "
+                "`passes` gives a vector for each"
+            )
+        return vectors[0]
 
-    def encode_many(self, labels: Iterable[Label]) -> npt.NDArray[np.float32]:
-        """Several label vectors, float32 ``(n, dim)``."""
-        vectors = [self.encode(label) for label in labels]
-        return np.array(vectors, np.float32).reshape(len(vectors), self.dim)
+    def passes(self, label: Label) -> list[npt.NDArray[np.float32]]:
+        """The label vectors with which an image goes through the network, one after the other.
+
+        That is one vector, but for a jointly trained model and labels of several of its data sets: then
+        one a data set, in the order of first mention, since the mask admits one data set at a time.
+
+        Arguments and errors are those of `encode`.
+        """
+        if isinstance(label, str):
+            values = self._values(self._parse(label))
+        elif isinstance(label, Mapping):
+            values = self._values(label.items())
+        else:
+            return [self._check_vector(label)]
+        datasets = dict.fromkeys(self._dataset_of[name] for name in values)
+        return [self._vector({n: v for n, v in values.items() if self._dataset_of[n] == d}, d) for d in datasets]
 
     def _parse(self, text: str) -> list[tuple[str, float]]:
         values = []
@@ -167,7 +181,7 @@ class LabelSpace:
                 raise LabelError(f"{part!r}: {number!r} is not a number; say {name}=0.7") from None
         return values
 
-    def _encode_values(self, request: Iterable[tuple[str, float]]) -> npt.NDArray[np.float32]:
+    def _values(self, request: Iterable[tuple[str, float]]) -> dict[str, float]:
         values: dict[str, float] = {}
         for said, value in request:
             name = self.find(said)
@@ -176,12 +190,9 @@ class LabelSpace:
             values[name] = _unit_value(name, value)
         if not values:
             raise LabelError(f"no label given; this model knows: {', '.join(self.names)}")
-        chosen = list(dict.fromkeys(self._dataset_of[name] for name in values))
-        if len(chosen) > 1:
-            raise LabelError(
-                f"labels of several data sets at once ({', '.join(values)}); this generator takes those of one "
-                f"({' or '.join(chosen)}) at a time: translate twice, the second time from the first result"
-            )
+        return values
+
+    def _vector(self, values: dict[str, float], dataset: str) -> npt.NDArray[np.float32]:
         for group, members in self.groups.items():
             on = [m for m in members if values.get(m, 0.0) > 0.0]
             if len(on) > 1:
@@ -191,7 +202,7 @@ class LabelSpace:
         vector = np.zeros(self.dim, np.float32)
         vector[: len(self.names)] = [values.get(name, self.unspecified) for name in self.names]
         if len(self.datasets) > 1:
-            vector[len(self.names) + list(self.datasets).index(chosen[0])] = 1.0
+            vector[len(self.names) + list(self.datasets).index(dataset)] = 1.0
         return vector
 
     def _check_vector(self, label: Sequence[float] | npt.NDArray[Any]) -> npt.NDArray[np.float32]:

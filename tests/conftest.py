@@ -52,6 +52,17 @@ def model(checkpoint: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def joint_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of two data sets with mask vectors, otherwise like `model`."""
+    config = TrainConfig(image_size=32, conv_dim=8, blocks=1, d_conv_dim=8, d_layers=3)
+    space = LabelSpace({"looks": ("Blond_Hair", "Beard"), "faces": ("happy", "sad")})
+    path = tmp_path_factory.mktemp("joint") / "latest.pt"
+    TrainState.fresh(config, space).save(path)
+    export_main(["--checkpoint", str(path), "--output", str(path.with_name("g.onnx"))], standalone_mode=False)
+    return path.with_name("g.onnx")
+
+
 @pytest.fixture(params=["openvino", "onnxruntime"])
 def engine(request: pytest.FixtureRequest, model: Path):
     with Engine.load(model, backend=request.param) as loaded:

@@ -93,7 +93,7 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Of `train`.")
 @click.option("--data", multiple=True, help="Unseen images, as for `train`, one a data set of the model, in its order.")
 @click.option("--on", default=0, help="Number of the data set whose images are translated.")
-@click.option("--weights", type=click.Choice(["averaged", "last"]), default="averaged")
+@click.option("--weights", type=click.Choice(["best", "averaged", "last"]), default="best", help="Of the generator.")
 @click.option("--classifier-steps", default=1500, help="Steps of the classifier's training, of 32 images.")
 @click.option("--device", default="cpu", help="'cpu' or 'cuda'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report.json and grid.png.")

@@ -18,6 +18,10 @@ from training.model import Discriminator, Generator
 
 FORMAT = "stargan-rt training checkpoint"
 VERSION = 1
+WEIGHTS = ("averaged", "last")
+"""The copies of the generator in a checkpoint; of two equals the first is taken."""
+FIRST = "main.0.weight"
+"""The generator's first convolution: three colours, then a channel a label and a mask."""
 
 
 @dataclasses.dataclass
@@ -34,6 +38,8 @@ class TrainState:
     g_scaler: torch.amp.GradScaler
     d_scaler: torch.amp.GradScaler
     iteration: int = 0
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Copy of the generator's weights → its loss when last saved; see `trainer.score`."""
 
     @classmethod
     def fresh(cls, config: TrainConfig, space: LabelSpace, device: str | None = None) -> TrainState:
@@ -78,6 +84,7 @@ class TrainState:
             "labels": self.space.to_dict(),
             "config": dataclasses.asdict(self.config),
             "iteration": self.iteration,
+            "scores": self.scores,
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
         with written_whole(path) as temporary:
@@ -111,35 +118,61 @@ class TrainState:
                 f"{path} holds another architecture than the flags describe; leave out the flags that change the "
                 f"networks, or start anew from its generator with --init.\n{error}"
             ) from None
-        self.iteration = data["iteration"]
+        self.iteration, self.scores = data["iteration"], data.get("scores", {})
 
     def start_from(self, path: Path) -> None:
-        """Takes over another checkpoint's generator (the averaged one), say of a smaller image size."""
+        """Takes over another checkpoint's generator (the averaged one), say of a smaller image size.
+
+        Its labels may be others: what it knows of a label goes to the label of that name, and new labels
+        start without effect. The critic comes along where size, shape and labels are the same.
+        """
         data = read_checkpoint(path)
         require_own(data, path)
-        if LabelSpace.from_dict(data["labels"]).names != self.space.names:
-            raise InputError(f"{path} was trained on other labels than this run: {data['labels']['datasets']}")
+        weights = dict(data["averaged_generator"])
+        old, known = weights[FIRST], LabelSpace.from_dict(data["labels"]).names
+        new = old.new_zeros(len(old), 3 + self.space.dim, *old.shape[2:])
+        new[:, :3] = old[:, :3]
+        for index, name in enumerate(self.space.names):
+            if name in known:
+                new[:, 3 + index] = old[:, 3 + known.index(name)]
+        weights[FIRST] = new
         for network in (self.generator, self.averaged):
             try:
-                network.load_state_dict(data["averaged_generator"])
+                network.load_state_dict(weights)
             except RuntimeError as error:
                 raise InputError(f"{path} holds a generator of another width or depth.\n{error}") from None
+        critic = data["discriminator"]
+        shapes = {name: weight.shape for name, weight in self.discriminator.state_dict().items()}
+        if known == self.space.names and shapes == {name: weight.shape for name, weight in critic.items()}:
+            self.discriminator.load_state_dict(critic)
+
+
+def generator_weights(data: dict[str, Any], weights: str = "best") -> tuple[str, dict[str, Any]]:
+    """A generator's state dict out of a checkpoint of ours, and which of the copies it is.
+
+    Args:
+        data: of `read_checkpoint`.
+        weights: ``"averaged"``, ``"last"``, or ``"best"``: the one that scored better when it was saved.
+    """
+    if weights == "best":
+        weights = min(WEIGHTS, key=lambda copy: data.get("scores", {}).get(copy, 0.0))
+    return weights, data["averaged_generator" if weights == "averaged" else "generator"]
 
 
 def trained_generator(
-    path: Path, weights: str = "averaged", device: str = "cpu"
+    path: Path, weights: str = "best", device: str = "cpu"
 ) -> tuple[Generator, LabelSpace, TrainConfig, int]:
     """The generator of a checkpoint of ours in evaluation mode, its labels, config and iteration.
 
     Args:
         path: the checkpoint.
-        weights: ``"averaged"`` or ``"last"``.
+        weights: see `generator_weights`.
         device: where it will compute.
     """
     data = read_checkpoint(path)
     require_own(data, path)
     generator = Generator(**data["model"])
-    generator.load_state_dict(data["averaged_generator" if weights == "averaged" else "generator"])
+    generator.load_state_dict(generator_weights(data, weights)[1])
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     space, config = LabelSpace.from_dict(data["labels"]), TrainConfig(**data["config"])
     return generator.eval(), space, config, data["iteration"]

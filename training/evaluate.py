@@ -37,8 +37,8 @@ class Score:
         real_accuracy: share of real images of the label that the classifier recognises.
         accuracy: the same for translated images.
         kept: share of the other attributes that the classifier sees as it saw them in the source.
-        psnr_db, ssim: means, to the ground truth; None where there is none.
-        untouched_db: mean PSNR of the source to the ground truth: what doing nothing gives.
+        psnr_db, ssim: means, to the ground truth, over images that must change; None where there is none.
+        untouched_db: mean PSNR of those images themselves to the ground truth: what doing nothing gives.
     """
 
     real_accuracy: float
@@ -197,14 +197,14 @@ def _real_accuracy(right: np.ndarray, has: np.ndarray, wanted: np.ndarray) -> fl
 
 
 def _against(truth: np.ndarray, pictures: np.ndarray, images: np.ndarray) -> dict[str, float]:
-    def db(a: np.ndarray, b: np.ndarray) -> float:
-        return min(psnr(a, b), 99.0)  # equal pictures are infinitely alike, which no mean survives
-
-    pairs = list(zip(truth, pictures, images, strict=True))
+    # An image that shows the label already needs no translation, and would flatter.
+    trios = [(t, p, i) for t, p, i in zip(truth, pictures, images, strict=True) if (t != i).any()]
+    if not trios:
+        return {}
     return {
-        "psnr_db": float(np.mean([db(t, p) for t, p, _ in pairs])),
-        "ssim": float(np.mean([ssim(t, p) for t, p, _ in pairs])),
-        "untouched_db": float(np.mean([db(t, i) for t, _, i in pairs])),
+        "psnr_db": float(np.mean([psnr(t, p) for t, p, _ in trios])),
+        "ssim": float(np.mean([ssim(t, p) for t, p, _ in trios])),
+        "untouched_db": float(np.mean([psnr(t, i) for t, _, i in trios])),
     }
 
 

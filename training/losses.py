@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,14 +26,13 @@ def reconstruction_loss(image: Tensor, reconstructed: Tensor) -> Tensor:
     return (image - reconstructed.float()).abs().mean()
 
 
-def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+def gradient_penalty(score_gradient: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """How far the critic's gradient norm is from 1 between real and fake images (equation 8).
 
     Args:
-        critic: images → scores of any shape.
+        score_gradient: images → gradient of their scores by them, such as `Discriminator.score_gradient`.
         real, fake: ``(n, 3, h, w)``.
         mix: ``(n, 1, 1, 1)`` in [0, 1], the share of `real`.
     """
-    between = (mix * real + (1 - mix) * fake).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    gradient = score_gradient(mix * real + (1 - mix) * fake)
     return ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()

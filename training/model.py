@@ -129,3 +129,30 @@ class Discriminator(nn.Module):
         """
         features = self.main(image)
         return self.conv1(features), self.conv2(features).flatten(1)
+
+    def score_gradient(self, image: Tensor) -> Tensor:
+        """The gradient of the summed scores by the image, to be differentiated by the weights once more.
+
+        The critic is piecewise linear, so the slopes of its activations are constants: the gradient is a
+        chain of transposed convolutions through the layers backwards. It equals
+        `torch.autograd.grad(score.sum(), image, create_graph=True)` at about half the work, for the
+        forward pass needs no graph and nothing is differentiated twice.
+
+        Args:
+            image: float ``(n, 3, image_size, image_size)`` in [-1, 1].
+
+        Returns:
+            Float, of the image's shape.
+        """
+        slopes, out = [], image
+        with torch.no_grad():
+            for layer in self.main:
+                if isinstance(layer, nn.LeakyReLU):
+                    slopes.append(torch.where(out > 0, 1.0, layer.negative_slope).to(out.dtype))
+                out = layer(out)
+            gradient = torch.ones_like(self.conv1(out))
+        gradient = F.conv_transpose2d(gradient, self.conv1.weight, padding=1)
+        convolutions = [layer for layer in self.main if isinstance(layer, nn.Conv2d)]
+        for convolution, slope in zip(reversed(convolutions), reversed(slopes), strict=True):
+            gradient = F.conv_transpose2d(gradient * slope, convolution.weight, stride=2, padding=1)
+        return gradient

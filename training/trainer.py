@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,19 @@ from torch import Tensor
 
 from stargan_rt.errors import MissingDependencyError, StarGANError
 from stargan_rt.files import written_whole
-from training.checkpoint import TrainState
+from training.checkpoint import WEIGHTS, TrainState
+from training.config import TrainConfig
 from training.data.dataset import Dataset, to_network, to_pictures
 from training.distributed import Processes
 from training.losses import classification_loss, gradient_penalty, reconstruction_loss
-from training.targets import draw_targets, parts, single_changes
+from training.targets import Part, draw_targets, parts, single_changes
 
 LOG_EVERY = 10
 SAMPLED = 8
+SCORED = 32
+"""Images of each data set that decide which copy of the weights is better."""
+SCORING = 2**31
+"""In place of a process's rank: draws that no step makes."""
 MIN_EFFECT = 0.5
 """Levels of 255 below which outputs are said not to depend on the label."""
 
@@ -48,7 +54,7 @@ def iterate(state: TrainState, datasets: Sequence[Dataset], processes: Processes
     """The iterations of a run: each gives its losses, detached, once the weights have changed.
 
     An iteration is a critic step on each data set in turn and, every `n_critic` of them, a generator
-    step. Losses of the generator stay until its next step.
+    step. Losses of the generator stay until its next step; those of several data sets bear their names.
     """
     config, device = state.config, processes.device
     kind = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
@@ -67,43 +73,85 @@ def iterate(state: TrainState, datasets: Sequence[Dataset], processes: Processes
         _set_learning_rate(state.d_optimizer, config.d_lr * factor)
 
         for data, part in zip(datasets, layout, strict=True):
-            real, label = data.batch(config.batch_size, random)
-            told, wanted = draw_targets(label, part.unit, config.partial_targets, random)
-            mix = torch.rand(len(real), 1, 1, 1, generator=random)
-            source, target = part.vector(label), part.vector(told)
-            real, label, wanted, source, target, mix = (
-                t.to(device, non_blocking=True) for t in (real, label, wanted, source, target, mix)
-            )
+            batch = Batch.draw(data, part, config, random, device)
 
             # Critic: real images score high and are classified, fake ones score low (equations 5 and 8).
             with autocast:
                 with torch.no_grad():
-                    fake = generate(real, target).float()
-                real_score, real_logits = judge(real)
-                fake_score, _ = judge(fake)
-            d_adv = fake_score.float().mean() - real_score.float().mean()
-            d_cls = classification_loss(real_logits[:, part.where], label, data.one_of_k)
-            d_gp = gradient_penalty(lambda x: state.discriminator(x)[0], real, fake, mix)
+                    fake = generate(batch.real, batch.target).float()
+                score, logits = judge(torch.cat([batch.real, fake]))  # one pass fills the cores better than two
+            real_score, fake_score = score.float().chunk(2)
+            d_adv = fake_score.mean() - real_score.mean()
+            d_cls = classification_loss(logits[: len(fake), part.where], batch.label, data.one_of_k)
+            d_gp = gradient_penalty(state.discriminator.score_gradient, batch.real, fake, batch.mix)
             d_loss = d_adv + config.lambda_cls * d_cls + config.lambda_gp * d_gp
             _step(state.d_optimizer, state.d_scaler, d_loss)
-            losses |= {"D/adv": d_adv.detach(), "D/cls": d_cls.detach(), "D/gp": d_gp.detach()}
+            prefix = f"{data.name}/" if len(datasets) > 1 else ""
+            found = {"D/adv": d_adv, "D/cls": d_cls, "D/gp": d_gp}
 
-            # Generator: fakes score high, show the target, and lead back to the image (equation 6).
             if state.iteration >= config.warm_up and (state.iteration + 1) % config.n_critic == 0:
                 with autocast:
-                    fake = generate(real, target).float()
-                    fake_score, fake_logits = judge(fake)
-                    back = generate(fake, source)
-                g_adv = -fake_score.float().mean()
-                g_cls = classification_loss(fake_logits[:, part.where], wanted, data.one_of_k)
-                g_rec = reconstruction_loss(real, back)
-                g_loss = g_adv + config.lambda_cls * g_cls + config.lambda_rec * g_rec
+                    g_loss, g_parts = generator_loss(generate, judge, batch, config)
                 _step(state.g_optimizer, state.g_scaler, g_loss)
                 _average(state)
-                losses |= {"G/adv": g_adv.detach(), "G/cls": g_cls.detach(), "G/rec": g_rec.detach()}
+                found |= g_parts
+            losses |= {prefix + name: loss.detach() for name, loss in found.items()}
 
         state.iteration += 1
         yield losses
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees of a data set.
+
+    Attributes:
+        real: images, float ``(n, 3, h, w)`` in [-1, 1].
+        label, wanted: the images' labels and those their translations should show, ``(n, c)`` of `part`.
+        source, target: what the generator is told on the way back and on the way there, ``(n, dim)``.
+        mix: for the gradient penalty.
+    """
+
+    part: Part
+    one_of_k: bool
+    real: Tensor
+    label: Tensor
+    wanted: Tensor
+    source: Tensor
+    target: Tensor
+    mix: Tensor
+
+    @classmethod
+    def draw(cls, data: Dataset, part: Part, config: TrainConfig, random: torch.Generator, device: str) -> Batch:
+        real, label = data.batch(config.batch_size, random)
+        told, wanted = draw_targets(label, part.unit, config.partial_targets, random)
+        mix = torch.rand(len(real), 1, 1, 1, generator=random)
+        tensors = (real, label, wanted, part.vector(label), part.vector(told), mix)
+        return cls(part, data.one_of_k, *(t.to(device, non_blocking=True) for t in tensors))
+
+
+def generator_loss(generate: Any, judge: Any, batch: Batch, config: TrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
+    """Fakes score high, show the target, and lead back to the image (equation 6); the sum and its parts."""
+    fake = generate(batch.real, batch.target).float()
+    score, logits = judge(fake)
+    back = generate(fake, batch.source)
+    adv = -score.float().mean()
+    cls = classification_loss(logits[:, batch.part.where], batch.wanted, batch.one_of_k)
+    rec = reconstruction_loss(batch.real, back)
+    return adv + config.lambda_cls * cls + config.lambda_rec * rec, {"G/adv": adv, "G/cls": cls, "G/rec": rec}
+
+
+@torch.no_grad()
+def score(state: TrainState, datasets: Sequence[Dataset], device: str) -> dict[str, float]:
+    """The generator's loss on the same images for both copies of its weights; less is better."""
+    config, totals = state.config, dict.fromkeys(WEIGHTS, 0.0)
+    for number in range(SCORED // config.batch_size + 1):
+        for data, part in zip(datasets, parts(state.space), strict=True):
+            batch = Batch.draw(data, part, config, step_random(config.seed, number, rank=SCORING), device)
+            for weights in WEIGHTS:
+                network = state.averaged if weights == "averaged" else state.generator
+                totals[weights] += generator_loss(network, state.discriminator, batch, config)[0].item()
+    return totals
 
 
 def step_random(seed: int, iteration: int, rank: int) -> torch.Generator:
@@ -214,6 +262,7 @@ class Watch:
                 self.board.add_scalar(name, value, iteration)
 
     def _save(self) -> None:
+        self.state.scores = score(self.state, self.datasets, self.processes.device)
         self.state.save(self.out / "latest.pt")
         self.saved = self.state.iteration
 

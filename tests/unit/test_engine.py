@@ -57,6 +57,15 @@ def test_every_kind_of_image(engine, image, tmp_path):
         np.testing.assert_array_equal(engine.translate(kind, "happy"), expected)
 
 
+def test_labels_of_two_data_sets_are_applied_one_after_the_other(joint_model, image):
+    with Engine.load(joint_model) as engine:
+        expected = engine.translate(engine.translate(image, "Blond_Hair"), "happy")
+        np.testing.assert_array_equal(engine.translate(image, "Blond_Hair, happy"), expected)
+        single, both = engine.translate([image, image[::-1]], ["Beard", "Blond_Hair, happy"])
+        np.testing.assert_array_equal(single, engine.translate(image, "Beard"))
+        np.testing.assert_array_equal(both, engine.translate(image[::-1], "Blond_Hair, happy"))
+
+
 def test_bgr_in_bgr_out(engine, image):
     bgr = np.ascontiguousarray(image[..., ::-1])
     expected = engine.translate(image, "happy")

@@ -65,8 +65,15 @@ def test_joint_models_get_their_mask():
     assert JOINT.dim == 6
     np.testing.assert_allclose(JOINT.encode("Young"), [0, 1, 0, 0, 1, 0])
     np.testing.assert_allclose(JOINT.encode("happy"), [0, 0, 0, 1, 0, 1])
-    with pytest.raises(LabelError, match="several data sets at once"):
+
+
+def test_labels_of_several_data_sets_take_a_pass_each():
+    with pytest.raises(LabelError, match="labels of several data sets"):
         JOINT.encode("Young, happy")
+    first, second = JOINT.passes("happy, Young")
+    np.testing.assert_allclose(first, JOINT.encode("happy"))
+    np.testing.assert_allclose(second, JOINT.encode("Young"))
+    assert len(JOINT.passes({"Young": 1})) == len(JOINT.passes([0] * JOINT.dim)) == 1
 
 
 def test_joint_partial_models_leave_the_other_data_set_unspecified():

@@ -69,3 +69,16 @@ def test_state_dict_keys_are_the_authors():
     assert {"main.0.weight", "main.0.bias", "main.4.bias", "conv1.weight", "conv2.weight"} <= set(
         Discriminator(32, 5, 8, 3).state_dict()
     )
+
+
+def test_the_critic_s_gradient_by_hand_is_autograd_s_to_the_second_order():
+    critic = Discriminator(32, 3, conv_dim=4, layers=3).double()
+    image = torch.randn(2, 3, 32, 32, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(critic(image)[0].sum(), image, create_graph=True)
+    found = critic.score_gradient(image)
+    torch.testing.assert_close(found, expected)
+    weights = [p for name, p in critic.named_parameters() if name.endswith("weight") and not name.startswith("conv2")]
+    by_hand = torch.autograd.grad((found.norm() - 1) ** 2, weights)
+    by_autograd = torch.autograd.grad((expected.norm() - 1) ** 2, weights)
+    assert all(gradient.abs().sum() > 0 for gradient in by_hand)
+    torch.testing.assert_close(by_hand, by_autograd)

@@ -12,13 +12,13 @@ import torch
 
 from stargan_rt import InputError, StarGANError
 from stargan_rt.images import read_image
-from training.checkpoint import TrainState, read_checkpoint
+from training.checkpoint import TrainState, generator_weights, read_checkpoint
 from training.config import PRESETS, TrainConfig
 from training.data.dataset import Dataset, joint_space, to_network, to_pictures
 from training.distributed import Processes
 from training.losses import classification_loss
 from training.targets import UNSPECIFIED, parts
-from training.trainer import train
+from training.trainer import score, train
 
 SMALL = {"image_size": 16, "conv_dim": 4, "blocks": 1, "d_conv_dim": 4, "d_layers": 2, "batch_size": 4, "n_critic": 2}
 
@@ -252,7 +252,7 @@ def test_checkpoints_that_can_not_be_used_are_refused(data, tmp_path):
         resume(latest, [data], conv_dim=8)
 
 
-def test_a_run_can_start_from_the_generator_of_a_smaller_size(data, faces, tmp_path):
+def test_a_run_can_start_from_the_generator_of_a_smaller_size(data, tmp_path):
     small = run(data, tmp_path / "a")
     state = fresh([data], image_size=32, d_layers=3)
     state.start_from(tmp_path / "a" / "latest.pt")
@@ -260,8 +260,21 @@ def test_a_run_can_start_from_the_generator_of_a_smaller_size(data, faces, tmp_p
         torch.testing.assert_close(state.generator.state_dict()[key], value)
     with pytest.raises(InputError, match="another width or depth"):
         fresh([data], conv_dim=8).start_from(tmp_path / "a" / "latest.pt")
-    with pytest.raises(InputError, match="other labels"):
-        fresh([faces]).start_from(tmp_path / "a" / "latest.pt")
+
+
+def test_a_start_carries_labels_by_name_and_the_critic_where_it_fits(data, faces, tmp_path):
+    alone = run(data, tmp_path / "a")
+    both = fresh([faces, data])
+    both.start_from(tmp_path / "a" / "latest.pt")
+    image = torch.rand(2, 3, 16, 16)
+    label = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
+    among = torch.cat([torch.rand(2, 3), label, torch.rand(2, 2)], dim=1)  # faces, looks, mask
+    with torch.no_grad():
+        torch.testing.assert_close(both.generator(image, among), alone.averaged(image, label))
+    again = fresh([data])
+    again.start_from(tmp_path / "a" / "latest.pt")
+    for key, value in alone.discriminator.state_dict().items():
+        torch.testing.assert_close(again.discriminator.state_dict()[key], value)
 
 
 def command(out, *flags):
@@ -370,3 +383,20 @@ def test_the_draw_command(root, tmp_path):
     line = [sys.executable, "-m", "training", "draw", f"--out={tmp_path}", "--people=3,4"]
     subprocess.run(line, cwd=root, check=True, capture_output=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["00003.png", "00004.png"]
+
+
+def test_a_checkpoint_knows_which_copy_of_the_weights_is_better(data, tmp_path):
+    state = run(data, tmp_path)
+    found = read_checkpoint(tmp_path / "latest.pt")
+    assert found["scores"] == score(state, [data], "cpu")
+    for better in ("averaged", "last"):
+        chosen, weights = generator_weights(found | {"scores": {"averaged": 1.0, "last": 1.0, better: 0.5}})
+        assert chosen == better
+        expected = state.averaged if better == "averaged" else state.generator
+        torch.testing.assert_close(weights, dict(expected.state_dict()))
+    with torch.no_grad():
+        for weight in state.averaged.parameters():
+            weight.fill_(1.0)
+    spoilt = score(state, [data], "cpu")
+    assert spoilt["last"] == found["scores"]["last"]
+    assert spoilt["averaged"] > found["scores"]["averaged"]
