@@ -27,6 +27,30 @@ class Latency:
     min_ms: float
 
 
+def compare_latency(
+    ours: Callable[[], object], other: Callable[[], object], *, rounds: int = 7, calls: int = 6
+) -> tuple[float, float, float]:
+    """Times two calls in turns, so that a busy machine slows both.
+
+    Returns:
+        Median ms of either, and the median over the rounds of how many times as fast `ours` is.
+    """
+    times: list[tuple[float, float]] = []
+    for _ in range(rounds + 1):
+        medians = []
+        for call in (ours, other):
+            each = []
+            for _ in range(calls):
+                start = time.perf_counter_ns()
+                call()
+                each.append((time.perf_counter_ns() - start) / 1e6)
+            medians.append(float(np.median(each)))
+        times.append((medians[0], medians[1]))
+    counted = np.array(times[1:])  # the first round warms up
+    our_ms, other_ms = np.median(counted, axis=0)
+    return float(our_ms), float(other_ms), float(np.median(counted[:, 1] / counted[:, 0]))
+
+
 def measure_latency(
     call: Callable[[], object], *, warm_up: int = 10, max_calls: int = 200, max_seconds: float = 3.0
 ) -> Latency:

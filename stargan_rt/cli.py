@@ -1,4 +1,4 @@
-"""The command line: `stargan-rt demo | translate | info | doctor`.
+"""The command line: `stargan-rt demo | translate | build | cache | info | doctor`.
 
 Only click is imported here; each command imports what it needs, so that `--help` is quick.
 """
@@ -14,21 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from stargan_rt import terminal
+from stargan_rt.cli_build import build, built, cache
+from stargan_rt.cli_options import PATH
 
 if TYPE_CHECKING:
     from stargan_rt.engine import Engine
-
-
-class NamedPath(click.Path):
-    """A path; an empty one, as of an unset variable in a script, would mean the current folder."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "":
-            self.fail("the path is empty", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-PATH = NamedPath(path_type=Path)
 
 
 def entry() -> NoReturn:
@@ -45,12 +35,20 @@ def main() -> None:
     """StarGAN, fast and easy to deploy: one generator, many domains."""
 
 
+main.add_command(build)
+main.add_command(cache)
+
+
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose an engine, the same for every command."""
     for option in (
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads  [default: all cores]"),
-        click.option("--backend", default="auto", metavar="NAME", help="auto, openvino or onnxruntime."),
-        click.option("--engine", default="avatars", metavar="FILE", help="ONNX file, or 'avatars', the bundled model."),
+        click.option(
+            "--backend", default="auto", metavar="NAME", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime."
+        ),
+        click.option(
+            "--engine", default="avatars", metavar="FILE", help="Engine or ONNX file, or 'avatars', the bundled model."
+        ),
     ):
         command = option(command)
     return command
@@ -65,7 +63,9 @@ def load(engine: str, backend: str, threads: int | None) -> Engine:
 
 @main.command()
 @click.option("--output", type=PATH, default="stargan-rt-demo.png", help="The picture to write.")
-@click.option("--backend", default="auto", metavar="NAME", help="auto, openvino or onnxruntime.")
+@click.option(
+    "--backend", default="auto", metavar="NAME", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads  [default: all cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def demo(output: Path, backend: str, threads: int | None, as_json: bool) -> None:
@@ -148,12 +148,12 @@ def translate(
 @click.argument("model", default="avatars", metavar="[FILE]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, as_json: bool) -> None:
-    """Print what an ONNX file is: labels, size, precision, hashes."""
-    from stargan_rt.manifest import read_onnx, sha256
+    """Print what a model or an engine is: labels, size, precision, how it was built, hashes."""
+    from stargan_rt.manifest import read_manifest, sha256
     from stargan_rt.models import BUNDLED, bundled_model
 
     path = bundled_model(model) if model in BUNDLED else Path(model)
-    manifest, _ = read_onnx(path)
+    manifest = read_manifest(path)
     facts = {"file": str(path), "bytes": path.stat().st_size, "sha256": sha256(path), **manifest.to_dict()}
     if as_json:
         click.echo(json.dumps(facts, indent=2))
@@ -171,6 +171,7 @@ def info(model: str, as_json: bool) -> None:
         "unmentioned": "kept as in the image" if space.unspecified else "set to absent (0)",
         "source": ", ".join(f"{key} {value}" for key, value in manifest.source.items()),
         "parity": ", ".join(f"{key} {value}" for key, value in manifest.parity.items()),
+        **({"built": built(manifest)} if manifest.build else {}),
     }
     for key, value in rows.items():
         click.echo(f"{key + ':':<18} {value}")

@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 
 import stargan_rt
-from stargan_rt import backends
+from stargan_rt import backends, machine
 from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
 from stargan_rt.images import read_image, resize
@@ -30,9 +29,9 @@ def environment() -> dict[str, str]:
     found = {
         "stargan-rt": importlib.metadata.version("stargan-rt"),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "CPU": f"{_cpu()}, {os.cpu_count()} cores",
-        "GPU": _gpu(),
-        "CUDA compiler": _first_line(["nvcc", "--version"], pick="release") or "nvcc not found",
+        "CPU": f"{machine.cpu()}, {os.cpu_count()} cores",
+        "GPU": machine.gpu() or "no NVIDIA GPU found (nvidia-smi is missing or fails)",
+        "CUDA compiler": machine.first_line(["nvcc", "--version"], pick="release") or "nvcc not found",
         "TensorRT": _package("tensorrt"),
         "TensorRT-RTX": _package("tensorrt-rtx-cu13"),
         "cuda-core": _package("cuda-core"),
@@ -82,33 +81,6 @@ def render_norm_modes(checkpoint: Path, labels: tuple[str, ...], output: Path) -
         command += ["--labels", entry]
     if code := subprocess.run(command, cwd=checkout, check=False).returncode:
         raise SystemExit(code)
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _gpu() -> str:
-    jetson = Path("/etc/nv_tegra_release")
-    if jetson.is_file():
-        return f"Jetson, {jetson.read_text().splitlines()[0].lstrip('# ')}"
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    return _first_line(query) or "no NVIDIA GPU found (nvidia-smi is missing or fails)"
-
-
-def _first_line(command: list[str], pick: str = "") -> str | None:
-    if shutil.which(command[0]) is None:
-        return None
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return None
-    return next((line.strip() for line in done.stdout.splitlines() if pick in line), None)
 
 
 def _package(name: str) -> str:

@@ -21,7 +21,7 @@ from stargan_rt import backends
 from stargan_rt.errors import InputError, StarGANError
 from stargan_rt.images import Color, Image, Pixels, as_pixels, resize
 from stargan_rt.labels import Label, LabelSpace
-from stargan_rt.manifest import Manifest, read_onnx
+from stargan_rt.manifest import Manifest, read_manifest
 from stargan_rt.models import BUNDLED, bundled_model
 
 if TYPE_CHECKING:
@@ -59,17 +59,26 @@ class Engine:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str] = "avatars", *, backend: str = "auto", threads: int | None = None
+        cls,
+        path: str | os.PathLike[str] = "avatars",
+        *,
+        backend: str = "auto",
+        threads: int | None = None,
+        labels: LabelSpace | None = None,
     ) -> Engine:
-        """Loads a model.
+        """Loads a model or an engine.
 
         Args:
-            path: an ONNX file made by ``python -m export``, or ``"avatars"``, the bundled model.
-            backend: ``"openvino"``, ``"onnxruntime"``, or ``"auto"``: the first of these that is installed.
+            path: an ONNX file of ``python -m export`` or ``stargan-rt build``, a TensorRT plan, or
+                ``"avatars"``, the bundled model.
+            backend: ``"openvino"``, ``"onnxruntime"``, ``"tensorrt"``, ``"tensorrt-rtx"``, or ``"auto"``: the one
+                that the engine was built for, else the first that is installed.
             threads: CPU threads; all cores by default.
+            labels: of a plan without its manifest, in the order of the label vector; `backend` is then needed too.
 
         Raises:
             EngineLoadError: no such file, damaged, or not such a model.
+            EngineIncompatibleError: a plan for another GPU or another version of TensorRT.
             InputError: unknown backend, or fewer than one thread.
             MissingDependencyError: the backend is not installed.
         """
@@ -77,8 +86,11 @@ class Engine:
             raise InputError(f"threads must be at least 1; got {threads}")
         if path in BUNDLED:
             path = bundled_model(str(path))
-        manifest, _ = read_onnx(Path(path))
-        return cls(manifest, backends.create(backend, Path(path), threads))
+        path = Path(path)
+        if labels is not None:
+            return cls(*backends.create_bare(backend, path, labels))
+        manifest = read_manifest(path)
+        return cls(manifest, backends.create(backend, path, manifest, threads))
 
     @property
     def labels(self) -> LabelSpace:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stargan_rt.engine import Engine
 from stargan_rt.errors import InputError, StarGANError
-from stargan_rt.images import SUFFIXES, read_image, write_image
+from stargan_rt.images import SUFFIXES, image_files, read_image, write_image
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,7 @@ def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
     if not source.exists():
         raise InputError(f"no such file or folder: {source}")
     results, root = output.resolve(), source.resolve()
-
-    def counts(path: Path) -> bool:
-        hidden = any(part.startswith(".") for part in path.relative_to(source).parts)
-        result = results != root and results in path.resolve().parents
-        return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden and not result
-
-    images = [(path, path.relative_to(source)) for path in sorted(source.rglob("*")) if counts(path)]
+    images = [p for p in image_files(source) if results == root or results not in p.resolve().parents]
     if not images:
-        raise InputError(f"no images in {source}; looked for {', '.join(sorted(SUFFIXES))}")
-    return images
+        raise InputError(f"no images in {source} but those in --output")
+    return [(path, path.relative_to(source)) for path in images]

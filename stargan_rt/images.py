@@ -87,6 +87,24 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)  # type: ignore[return-value]
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The image files below a folder, sorted; hidden ones are passed over.
+
+    Raises:
+        InputError: no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no such folder: {folder}")
+
+    def counts(path: Path) -> bool:
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden
+
+    if found := [path for path in sorted(folder.rglob("*")) if counts(path)]:
+        return found
+    raise InputError(f"no images in {folder}; looked for {', '.join(sorted(SUFFIXES))}")
+
+
 def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
     """Writes uint8 ``(H, W, 3)`` RGB, whole or not at all; the format follows from the suffix.
 

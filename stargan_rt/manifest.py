@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stargan_rt.errors import EngineLoadError, LabelError
+from stargan_rt.errors import EngineIncompatibleError, EngineLoadError, LabelError
 from stargan_rt.labels import LabelSpace
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Manifest:
         blocks: residual blocks of the generator.
         source: where it came from: checkpoint name, its SHA-256, iteration, versions.
         parity: how export compared it with PyTorch: images, batches, largest difference in levels of 255.
+        build: of an engine, how `stargan-rt build` made it: backend and version, targets, precision by
+            layer, quality beside the float32 master, hashes; empty for an exported file.
     """
 
     labels: LabelSpace
@@ -43,6 +45,12 @@ class Manifest:
     blocks: int
     source: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def precision_asked(self) -> str:
+        """What the graph is typed as; `precision` is what the machine that built it makes of it."""
+        return str(self.build.get("config", {}).get("precision", self.precision))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form; `from_dict` reads it."""
@@ -71,6 +79,7 @@ class Manifest:
                 int(data["blocks"]),
                 dict(data.get("source", {})),
                 dict(data.get("parity", {})),
+                dict(data.get("build", {})),
             )
         except (KeyError, TypeError, ValueError, OverflowError, LabelError) as error:
             raise EngineLoadError(f"the manifest is damaged: {error}") from None
@@ -125,6 +134,61 @@ def read_onnx(path: Path) -> tuple[Manifest, onnx.ModelProto]:
     return manifest, model
 
 
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of an ONNX file or of a plan; errors are those of `read_onnx` and `read_plan`."""
+    if path.suffix in (".engine", ".plan") or plan_manifest_path(path).is_file():
+        return read_plan(path)
+    return read_onnx(path)[0]
+
+
+def plan_manifest_path(plan: Path) -> Path:
+    """Where the manifest of a plan lies: ``NAME.engine.json`` beside ``NAME.engine``."""
+    return plan.with_name(f"{plan.name}.json")
+
+
+def read_plan(path: Path) -> Manifest:
+    """Reads the manifest beside a plan and checks that it is the plan's.
+
+    Raises:
+        EngineLoadError: no such plan, or no manifest beside it, or a damaged one.
+        EngineIncompatibleError: the plan is not the one that the manifest tells.
+    """
+    if not path.is_file():
+        raise EngineLoadError(f"no engine at {path}; make one with: stargan-rt build --onnx MODEL.onnx --fp16")
+    beside = plan_manifest_path(path)
+    if not beside.is_file():
+        raise EngineLoadError(
+            f"{beside} is missing: a plan alone does not tell its labels. Copy the file along with the plan, or name "
+            "them: Engine.load(path, labels=…)"
+        )
+    try:
+        manifest = Manifest.from_dict(json.loads(beside.read_bytes()))
+    except (OSError, ValueError, RecursionError, AttributeError, EngineLoadError) as error:
+        raise EngineLoadError(f"{beside} can't be read ({error}); build the engine again: {rebuild()}") from None
+    told, found = manifest.build.get("plan_sha256"), sha256(path)
+    if manifest.build.get("backend") not in ("tensorrt", "tensorrt-rtx"):
+        raise EngineLoadError(f"{beside} is not the manifest of a plan; build the engine again: {rebuild(manifest)}")
+    if told != found:
+        raise EngineIncompatibleError(
+            f"{path} has SHA-256 {found[:12]}…, but its manifest was written for {str(told)[:12]}…: one of them was "
+            f"changed or cut off. Copy both again, or build anew: {rebuild(manifest)}"
+        )
+    return manifest
+
+
+def rebuild(manifest: Manifest | None = None) -> str:
+    """The command that makes an engine again."""
+    if manifest is None or not manifest.build:
+        return "stargan-rt build --onnx MODEL.onnx --fp16"
+    config = manifest.build.get("config", {})
+    flags = [f"--{config.get('precision', 'fp16')}", f"--backend {manifest.build.get('backend')}"]
+    if config.get("targets"):
+        flags.append(f"--target {','.join(config['targets'])}")
+    if config.get("precision") == "int8":
+        flags.append(f"--calib {config.get('calib')}")
+    return f"stargan-rt build --onnx {manifest.build.get('source', {}).get('file', 'MODEL.onnx')} {' '.join(flags)}"
+
+
 def _signature(model: onnx.ModelProto) -> str:
     from onnx import TensorProto
 
@@ -147,3 +211,8 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of(data: bytes) -> str:
+    """SHA-256 of bytes, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

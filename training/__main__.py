@@ -90,15 +90,19 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
 
 
 @main.command()
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Of `train`.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Of `train`.")
+@click.option("--engine", help="An engine or ONNX file instead, or 'avatars'; needs --seen.")
+@click.option("--seen", multiple=True, help="What it was trained on, as for `train`  [default: the checkpoint knows]")
 @click.option("--data", multiple=True, help="Unseen images, as for `train`, one a data set of the model, in its order.")
 @click.option("--on", default=0, help="Number of the data set whose images are translated.")
-@click.option("--weights", type=click.Choice(["best", "averaged", "last"]), default="best", help="Of the generator.")
+@click.option("--weights", type=click.Choice(["best", "averaged", "last"]), default="best", help="Of the checkpoint.")
 @click.option("--classifier-steps", default=1500, help="Steps of the classifier's training, of 32 images.")
 @click.option("--device", default="cpu", help="'cpu' or 'cuda'.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report.json and grid.png.")
 def evaluate(
-    checkpoint: Path,
+    checkpoint: Path | None,
+    engine: str | None,
+    seen: tuple[str, ...],
     data: tuple[str, ...],
     on: int,
     weights: str,
@@ -114,6 +118,7 @@ def evaluate(
 
     from rich.console import Console
 
+    from stargan_rt import Engine
     from stargan_rt.files import written_whole
     from stargan_rt.images import write_image
     from training import evaluate as evaluation
@@ -121,20 +126,34 @@ def evaluate(
     from training.classifier import trained_classifier
     from training.data.open import held_out, open_dataset, truth_of
 
-    generator, space, config, iteration = trained_generator(checkpoint, weights, device)
-    unseen = data or tuple(held_out(text) for text in config.data)
-    if len(unseen) != len(config.data) or not 0 <= on < len(unseen):
-        raise InputError(f"the model has {len(config.data)} data sets; give --data for each, and --on one of them")
-    seen = [open_dataset(text, config.image_size) for text in config.data]
-    judged = [open_dataset(text, config.image_size) for text in unseen]
-    if any(a.names != b.names for a, b in zip(seen, judged, strict=True)):
-        raise InputError("the unseen data have other labels than the model was trained on")
-    classifiers = [trained_classifier(part, classifier_steps, device) for part in seen]
-    truth = truth_of(unseen[on], config.image_size)
-    report, grid = evaluation.evaluate(generator, space, judged, classifiers, on, truth)
+    judged: Any
+    if (checkpoint is None) == (engine is None) or (engine is not None and not seen):
+        raise InputError("give --checkpoint, or --engine with --seen for each data set that it was trained on")
+    if checkpoint is not None:
+        judged, space, config, iteration = trained_generator(checkpoint, weights, device)
+        seen, size = seen or config.data, config.image_size
+        settings = {"checkpoint": checkpoint.name, "iteration": iteration, "weights": weights}
+    else:
+        loaded = Engine.load(str(engine))
+        if loaded.size[0] != loaded.size[1]:
+            raise InputError(f"data sets are square; {engine} takes {loaded.size[1]}x{loaded.size[0]}")
+        judged, space, size, device = evaluation.of_engine(loaded), loaded.labels, loaded.size[0], "cpu"
+        settings = {"engine": Path(str(engine)).name, "precision": loaded.precision, "backend": loaded.backend}
+    unseen = data or tuple(held_out(text) for text in seen)
+    parts = len(space.datasets)
+    if len(seen) != parts or len(unseen) != parts or not 0 <= on < parts:
+        raise InputError(f"the model has {parts} data sets; give --data (and --seen) for each, and --on one of them")
+    known = [open_dataset(text, size) for text in seen]
+    others = [open_dataset(text, size) for text in unseen]
+    if any(a.names != tuple(b) for a, b in zip([*known, *others], [*space.datasets.values()] * 2, strict=True)):
+        raise InputError(
+            f"the data sets have other labels than the model, {dict(space.datasets)}: name them by labels="
+        )
+    classifiers = [trained_classifier(part, classifier_steps, device) for part in known]
+    truth = truth_of(unseen[on], size)
+    report, grid = evaluation.evaluate(judged, space, others, classifiers, on, truth, device)
     with written_whole(out / "report.json") as temporary:
-        settings = {"checkpoint": checkpoint.name, "iteration": iteration, "weights": weights, "unseen": unseen}
-        temporary.write_text(json.dumps(settings | report.to_dict(), indent=2) + "\n")
+        temporary.write_text(json.dumps({**settings, "unseen": unseen, **report.to_dict()}, indent=2) + "\n")
     write_image(out / "grid.png", grid)
     Console().print(report.table())
     click.echo(f"{out / 'report.json'}, {out / 'grid.png'}")

@@ -7,24 +7,26 @@ classifier's features, and on avatars the distance to the ground truth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from rich.table import Table
 from torch import Tensor
 
+from stargan_rt import Engine
 from stargan_rt.grid import captioned_grid
 from stargan_rt.labels import LabelSpace
 from stargan_rt.quality import psnr, ssim
 from training.classifier import NAME, Classifier, classify
 from training.data.dataset import Dataset, to_network, to_pictures
 from training.data.open import Truth
-from training.model import Generator
 from training.targets import Part, parts, single_changes
 
+Translator: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Images float ``(n, 3, h, w)`` in [-1, 1] and labels ``(n, dim)`` → images; a `Generator`, or `of_engine`."""
 BATCH = 16
 SHOWN = 6
 
@@ -96,17 +98,18 @@ class Report:
 
 
 def evaluate(
-    generator: Generator,
+    generator: Translator,
     space: LabelSpace,
     datasets: Sequence[Dataset],
     classifiers: Sequence[Classifier],
     on: int = 0,
     truth: Truth | None = None,
+    device: str = "cpu",
 ) -> tuple[Report, np.ndarray]:
     """Translates the images of one data set into every label of the space, also those of other sets.
 
     Args:
-        generator: in evaluation mode.
+        generator: in evaluation mode, on `device`.
         space: its labels.
         datasets: unseen images, one a data set of `space`, in its order.
         classifiers: of each data set's labels, trained on other images of it.
@@ -132,7 +135,7 @@ def evaluate(
         real = seen[number].predict(datasets[number].images) == (datasets[number].labels > 0.5)
         for index, (name, change) in enumerate(zip(names, single_changes(known, part), strict=True)):
             wanted = change[:, index].numpy() > 0.5
-            pictures, error = translate(generator, images, part.vector(change), source)
+            pictures, error = translate(generator, images, part.vector(change), source, device)
             after = [judge.predict(pictures) for judge in seen]
             shares = [
                 judge.unchanged(b, a, skip=int(part.unit[index]) if n == number else None)
@@ -153,9 +156,10 @@ def evaluate(
 
 
 @torch.no_grad()
-def translate(generator: Generator, images: np.ndarray, target: Tensor, source: Tensor) -> tuple[np.ndarray, float]:
+def translate(
+    generator: Translator, images: np.ndarray, target: Tensor, source: Tensor, device: str = "cpu"
+) -> tuple[np.ndarray, float]:
     """Translated pictures uint8 ``(n, h, w, 3)``, and the mean error of the way back in levels of 255."""
-    device = next(generator.parameters()).device
     pictures, error = [], 0.0
     for start in range(0, len(images), BATCH):
         rows = slice(start, start + BATCH)
@@ -165,6 +169,11 @@ def translate(generator: Generator, images: np.ndarray, target: Tensor, source: 
         error += float((x - back).abs().mean() * 127.5) * len(x)
         pictures.append(to_pictures(fake))
     return np.concatenate(pictures), error / len(images)
+
+
+def of_engine(engine: Engine) -> Translator:
+    """What an engine's users get, to be judged like a generator."""
+    return lambda image, label: to_network(engine.translate(to_pictures(image), label.numpy()))
 
 
 class _Seen:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_rt.images import Pixels
+from stargan_rt.manifest import Manifest
 
 
 class Backend(ABC):
@@ -21,17 +22,20 @@ class Backend(ABC):
     Attributes:
         name: what `Engine.load(backend=…)` and `Engine.backend` call it.
         version: of the library that executes.
+        has_bf16: it computes convolutions in bf16 on this machine, and gains by it.
     """
 
     name: ClassVar[str]
     version: str
+    has_bf16 = False
 
     @abstractmethod
-    def __init__(self, path: Path, threads: int | None) -> None:
-        """Loads an ONNX file that keeps the contract of `stargan_rt.manifest.read_onnx`.
+    def __init__(self, path: Path, manifest: Manifest, threads: int | None) -> None:
+        """Loads an ONNX file that keeps the contract of `stargan_rt.manifest.read_onnx`, or a plan.
 
         Args:
             path: the file.
+            manifest: what it is.
             threads: CPU threads; None leaves the choice to the library.
 
         Raises:
@@ -49,6 +53,10 @@ class Backend(ABC):
         Returns:
             A fresh array, uint8 ``(n, H, W, 3)`` RGB.
         """
+
+    def layers(self) -> dict[str, int] | None:
+        """Precision → how many convolutions are computed in it; None where the library does not tell."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from stargan_rt.backends.base import Backend
 from stargan_rt.errors import EngineLoadError, MissingDependencyError
 from stargan_rt.images import Pixels
-from stargan_rt.manifest import IMAGE, LABEL
+from stargan_rt.manifest import IMAGE, LABEL, Manifest
 
 try:
     import onnxruntime as ort
@@ -23,7 +23,7 @@ class ONNXRuntime(Backend):
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, threads: int | None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, threads: int | None) -> None:
         self.version: str = ort.__version__
         options = ort.SessionOptions()
         if threads is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from queue import Empty, LifoQueue
 
@@ -11,13 +12,16 @@ import numpy.typing as npt
 from stargan_rt.backends.base import Backend
 from stargan_rt.errors import EngineLoadError, MissingDependencyError
 from stargan_rt.images import Pixels
-from stargan_rt.manifest import IMAGE, LABEL
+from stargan_rt.manifest import IMAGE, LABEL, Manifest
 
 try:
     import openvino as ov
 except ImportError as error:
     raise MissingDependencyError(f"openvino can't be imported ({error}); pip install openvino") from None
 
+
+PRECISIONS = {"f32": "fp32", "f16": "fp16", "i8": "int8", "u8": "int8"}
+"""OpenVINO's words → ours."""
 
 # The binding builds this table at its first use, and two threads that do so at once wait for each other for ever.
 ov.Type.u8.to_dtype()
@@ -28,17 +32,21 @@ class OpenVINO(Backend):
 
     name = "openvino"
 
-    def __init__(self, path: Path, threads: int | None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, threads: int | None) -> None:
         self.version: str = ov.__version__
         config: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
-            # The plugin would quietly compute in bf16 where the CPU can; precision is the graph's business.
-            "INFERENCE_PRECISION_HINT": "f32",
         }
+        # The plugin would quietly compute in bf16 where the CPU can; precision is the graph's business. But half
+        # floats want the word, and are bf16 on CPUs that have only those; what int8 leaves may be in bf16.
+        if manifest.precision_asked != "int8":
+            config["INFERENCE_PRECISION_HINT"] = "f16" if manifest.precision_asked == "fp16" else "f32"
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._model = ov.Core().compile_model(path, "CPU", config)
+            core = ov.Core()
+            self.has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            self._model = core.compile_model(path, "CPU", config)
         except RuntimeError as error:
             raise EngineLoadError(f"OpenVINO {ov.__version__} refuses {path}: {error}") from None
         # A request serves one thread at a time. The last one used comes first: its buffers are warm.
@@ -54,6 +62,16 @@ class OpenVINO(Backend):
             return np.array(request.get_output_tensor().data)
         finally:
             self._idle.put(request)
+
+    def layers(self) -> dict[str, int]:
+        kinds = [node.get_rt_info() for node in self._model.get_runtime_model().get_ops()]
+        return dict(
+            Counter(
+                PRECISIONS.get(precision := info["runtimePrecision"].astype(str), precision)
+                for info in kinds
+                if info["layerType"].astype(str) in ("Convolution", "Deconvolution")
+            )
+        )
 
     def close(self) -> None:
         self._idle = LifoQueue()  # the requests hold the model too

@@ -154,5 +154,24 @@ def test_the_command(root, tmp_path):
     assert (tmp_path / "report" / "grid.png").exists()
 
 
+def test_an_engine_is_judged_like_a_generator(root, model, tmp_path):
+    environment = {**os.environ, "STARGAN_RT_CACHE": str(tmp_path / "cache")}
+    labels = "Black_Hair,Blond_Hair,Beard,happy,sad"
+    line = [sys.executable, "-m", "training", "evaluate", f"--engine={model}", f"--out={tmp_path / 'report'}"]
+
+    def call(*flags):
+        return subprocess.run([*line, *flags], cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+    data = (f"--data=avatars?labels={labels}&count=6&seed=9", "--classifier-steps=4")
+    done = call(f"--seen=avatars?labels={labels}&count=20", *data)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["engine"] == "g.onnx"
+    assert report["precision"] == "fp32"
+    assert set(report["scores"]) == set(labels.split(","))
+    assert "--engine with --seen" in call(*data).stderr
+    assert "have other labels than the model" in call("--seen=avatars?count=20", *data).stderr
+
+
 def test_a_classifier_takes_any_size():
     assert Classifier(3)(torch.zeros(2, 3, 64, 64)).shape == (2, 3)

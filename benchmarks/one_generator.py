@@ -1,0 +1,212 @@
+"""The paper's claim, reproduced small: `python -m benchmarks.one_generator`.
+
+One generator for all domains of two data sets, trained with mask vectors, against
+
+- the same without masks: one label vector, what a data set does not tell is said to be absent;
+- a model for every ordered pair of domains of a data set, k(k-1) of them each, as GANs between two
+  domains need (paper, section 1 and figure 2). Each is a two-domain StarGAN used in one direction.
+
+All schemes get the same number of critic steps in total, the same networks, data and settings. A
+classifier of real images judges translations of faces that no scheme has seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import click
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from stargan_rt.files import written_whole
+from stargan_rt.terminal import run
+from training.checkpoint import TrainState
+from training.classifier import Classifier, classify, trained_classifier
+from training.config import TrainConfig
+from training.data.dataset import Dataset, joint_space, to_network, to_pictures
+from training.data.open import held_out, open_dataset
+from training.distributed import Processes
+from training.model import Generator
+from training.targets import parts
+from training.trainer import iterate
+
+DATA = (
+    "avatars?name=looks&count=6000&labels=Black_Hair,Blond_Hair,Gray_Hair",
+    "avatars?name=faces&count=6000&seed=1&labels=angry,happy,surprised",
+)
+Translate: TypeAlias = Callable[[np.ndarray, int, int, int], np.ndarray]
+"""Pictures uint8 ``(n, h, w, 3)``, data set whose labels are meant, domain they show, domain wanted → pictures."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Of one scheme.
+
+    Attributes:
+        models: how many were trained.
+        parameters: of all their generators and discriminators.
+        training_s: time of training.
+        error: classification error of translations, by what was translated.
+    """
+
+    scheme: str
+    models: int
+    parameters: int
+    training_s: float
+    error: dict[str, float]
+
+
+class Contest:
+    """What the schemes share."""
+
+    def __init__(self, config: TrainConfig, classifier_steps: int) -> None:
+        self.config = config
+        self.seen = [open_dataset(text, config.image_size) for text in config.data]
+        self.unseen = [open_dataset(held_out(text), config.image_size) for text in config.data]
+        self.classifiers = [trained_classifier(data, classifier_steps) for data in self.seen]
+
+    def pairs(self) -> Iterator[tuple[int, int, int]]:
+        """Data set, and two of its domains in order."""
+        for number, data in enumerate(self.seen):
+            for source, target in itertools.permutations(range(len(data.names)), 2):
+                yield number, source, target
+
+    def train(self, datasets: Sequence[Dataset], iterations: int, name: str) -> TrainState:
+        state = TrainState.fresh(replace(self.config, iterations=iterations), joint_space(datasets))
+        for _ in track(iterate(state, datasets, Processes(0, 1, "cpu")), name, total=iterations):
+            pass
+        return state
+
+    def one_generator(self) -> tuple[list[TrainState], Translate]:
+        state = self.train(self.seen, self.config.iterations, "one generator, with masks")
+        layout = parts(state.space)
+        return [state], lambda images, number, _, wanted: _translate(
+            state.averaged, images, layout[number].vector(_one_hot(wanted, len(self.seen[number].names)))
+        )
+
+    def without_masks(self) -> tuple[list[TrainState], Translate]:
+        names = tuple(name for data in self.seen for name in data.names)
+        starts = np.cumsum([0, *(len(data.names) for data in self.seen)])
+        labels = np.zeros((sum(len(data.images) for data in self.seen), len(names)), np.float32)
+        row = 0
+        for data, start in zip(self.seen, starts, strict=False):
+            labels[row : row + len(data.images), start : start + len(data.names)] = data.labels
+            row += len(data.images)
+        both = Dataset("both", np.concatenate([data.images for data in self.seen]), labels, names)
+        state = self.train([both], len(self.seen) * self.config.iterations, "one generator, without masks")
+        return [state], lambda images, number, _, wanted: _translate(
+            state.averaged, images, _one_hot(int(starts[number]) + wanted, len(names))
+        )
+
+    def a_model_a_pair(self) -> tuple[list[TrainState], Translate]:
+        pairs = list(self.pairs())
+        share = len(self.seen) * self.config.iterations // len(pairs)
+        states = {}
+        for number, source, target in pairs:
+            data = self.seen[number]
+            names = (data.names[source], data.names[target])
+            rows = data.labels[:, [source, target]].any(axis=1)
+            two = Dataset(
+                data.name, data.images[rows], data.labels[rows][:, [source, target]], names, {"pair": names}, True
+            )
+            states[number, source, target] = self.train([two], share, f"{names[0]} to {names[1]}")
+        return list(states.values()), lambda images, number, shown, wanted: _translate(
+            states[number, shown, wanted].averaged, images, _one_hot(1, 2)
+        )
+
+    def errors(self, translate: Translate) -> dict[str, float]:
+        """Classification error per data set, and on the faces of the other sets, whose labels are not theirs."""
+        found: dict[str, list[float]] = {}
+        for on, unseen in enumerate(self.unseen):
+            for number, shown, wanted in self.pairs():
+                # Which domain of another set a face shows is for the classifier to say: pair models must be told.
+                shows = unseen.labels if on == number else _seen(self.classifiers[number], unseen.images)
+                images = unseen.images[shows[:, shown] > 0.5]
+                if len(images):
+                    got = _seen(self.classifiers[number], translate(images, number, shown, wanted))
+                    key = f"{self.seen[number].name} on {unseen.name}"
+                    found.setdefault(key, []).append(1.0 - float(got[:, wanted].mean()))
+        return {key: float(np.mean(errors)) for key, errors in found.items()}
+
+    def real(self) -> dict[str, float]:
+        """The classifiers' own errors."""
+        return {
+            f"{data.name} on {data.name}": 1.0 - float((_seen(c, data.images) * data.labels).sum(axis=1).mean())
+            for data, c in zip(self.unseen, self.classifiers, strict=True)
+        }
+
+
+def _seen(classifier: Classifier, images: np.ndarray) -> np.ndarray:
+    logits, _ = classify(classifier, images)
+    return np.eye(logits.shape[1], dtype=np.float32)[logits.argmax(axis=1)]
+
+
+def _one_hot(index: int, length: int) -> Tensor:
+    return torch.eye(length)[index : index + 1]
+
+
+@torch.no_grad()
+def _translate(generator: Generator, images: np.ndarray, vector: Tensor) -> np.ndarray:
+    batches = np.array_split(images, -(-len(images) // 64))
+    return np.concatenate([to_pictures(generator(to_network(b), vector.expand(len(b), -1))) for b in batches])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--iterations", default=1200, help="Steps on each data set; the other schemes get as many in all.")
+@click.option("--image-size", default=48)
+@click.option("--conv-dim", default=16, help="Of both networks.")
+@click.option("--classifier-steps", default=300)
+@click.option("--output", type=click.Path(path_type=Path), help="JSON file to write as well.")
+def main(iterations: int, image_size: int, conv_dim: int, classifier_steps: int, output: Path | None) -> None:
+    """One generator against one without masks and against a model for every pair of domains."""
+    shape = {"image_size": image_size, "conv_dim": conv_dim, "blocks": 3, "d_conv_dim": conv_dim, "d_layers": 4}
+    rates = {"g_lr": 2e-4, "d_lr": 2e-4, "n_critic": 2, "ema": 0.99, "decay_iterations": 0, "precision": "bfloat16"}
+    config = TrainConfig(data=DATA, iterations=iterations, **shape, **rates)
+    contest = Contest(config, classifier_steps)
+    results = []
+    for scheme, train in (
+        ("one generator, with masks", contest.one_generator),
+        ("one generator, without masks", contest.without_masks),
+        ("a model for every pair", contest.a_model_a_pair),
+    ):
+        start = time.perf_counter()
+        states, translate = train()
+        took = time.perf_counter() - start
+        networks = [network for state in states for network in (state.generator, state.discriminator)]
+        parameters = sum(p.numel() for network in networks for p in network.parameters())
+        results.append(Result(scheme, len(states), parameters, round(took, 1), contest.errors(translate)))
+
+    table = Table(title="classification error of translations", show_lines=True)
+    columns = list(results[0].error)
+    for heading in ("scheme", "models", "parameters", "training", *columns):
+        table.add_column(heading)
+    real = contest.real()
+    table.add_row("real images", "", "", "", *(f"{real[c]:.1%}" if c in real else "" for c in columns))
+    for r in results:
+        size, seconds = f"{r.parameters / 1e6:.1f} M", f"{r.training_s:.0f} s"
+        table.add_row(r.scheme, str(r.models), size, seconds, *(f"{r.error[c]:.1%}" for c in columns))
+    Console().print(table)
+    if output:
+        report = {
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}",
+            "settings": asdict(config),
+            "real": real,
+            "results": [asdict(r) for r in results],
+        }
+        with written_whole(output) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

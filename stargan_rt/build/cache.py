@@ -1,0 +1,88 @@
+"""Engines that were built before, so that a second identical build takes no time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+import stargan_rt
+from stargan_rt import machine
+from stargan_rt.build.config import BuildConfig
+from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.images import image_files
+
+ENGINE, MANIFEST = "engine", "manifest.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kept engine: its folder, and its manifest as written."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def engine(self) -> Path:
+        return self.folder / ENGINE
+
+    @property
+    def bytes(self) -> int:
+        return self.engine.stat().st_size
+
+
+def key(model: onnx.ModelProto, config: BuildConfig, backend: str, version: str | None) -> str:
+    """What an engine depends on: the network, every setting, the calibration images, backend and machine."""
+    digest = hashlib.sha256(model.SerializeToString(deterministic=True))
+    settings = {**config.to_dict(), "timing_cache": None}
+    parts = [stargan_rt.__version__, backend, version, machine.cpu(), machine.gpu(), settings, _images(config.calib)]
+    digest.update(json.dumps(parts, sort_keys=True).encode())
+    return digest.hexdigest()[:32]
+
+
+def _images(calib: str | None) -> list[Any]:
+    if calib in (None, "avatars"):
+        return []
+    # Names, sizes and times stand for the contents, as make does it.
+    found = [(path, path.stat()) for path in image_files(Path(str(calib)))]
+    return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
+
+
+def _folder() -> Path:
+    return cache_folder() / "engines"
+
+
+def find(name: str) -> Entry | None:
+    """The engine of a `key`; None where it was not kept, or is damaged."""
+    folder = _folder() / name
+    try:
+        return Entry(folder, json.loads((folder / MANIFEST).read_text())) if (folder / ENGINE).is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def keep(name: str, engine: bytes, manifest: dict[str, Any]) -> None:
+    """Keeps an engine; the manifest comes last, so that an entry with one is whole."""
+    with written_whole(_folder() / name / ENGINE, CACHE_MEND) as temporary:
+        temporary.write_bytes(engine)
+    with written_whole(_folder() / name / MANIFEST, CACHE_MEND) as temporary:
+        temporary.write_text(json.dumps(manifest))
+
+
+def entries() -> Sequence[Entry]:
+    """Everything kept, the newest first."""
+    folders = sorted(_folder().glob("*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    return [entry for folder in folders if (entry := find(folder.name))]
+
+
+def clear() -> int:
+    """Removes everything kept; the number of bytes freed."""
+    freed = sum(path.stat().st_size for path in _folder().rglob("*") if path.is_file())
+    shutil.rmtree(_folder(), ignore_errors=True)
+    return freed

@@ -1,0 +1,73 @@
+"""fp16 and bf16: the float32 graph with half-precision types written into it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+KINDS = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+
+
+def to_half(model: onnx.ModelProto, precision: str, *, half_norms: bool = False) -> onnx.ModelProto:
+    """A copy whose convolutions, activations and residual sums are in half precision.
+
+    Scaling and rounding of the pictures stay in float32. Types stand in the graph alone, so strongly
+    typed builders take them as they are.
+
+    Args:
+        model: a float32 model that keeps the contract of `export`.
+        precision: ``"fp16"`` or ``"bf16"``.
+        half_norms: InstanceNormalization takes and gives half precision too; else it stands in float32
+            between casts. For runtimes that sum up in float32 whatever comes in.
+    """
+    half = KINDS[precision]
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    graph = typed.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    inside = _inside(graph)
+    narrow: dict[str, str] = {}  # float32 tensor → its half copy
+    wide: dict[str, str] = {}  # half tensor → its float32 copy
+    halves: set[str] = set()
+    nodes: list[onnx.NodeProto] = []
+
+    def cast(name: str, kind: int, suffix: str) -> str:
+        nodes.append(helper.make_node("Cast", [name], [f"{name}_{suffix}"], f"{name}_{suffix}", to=kind))
+        return f"{name}_{suffix}"
+
+    for node in graph.node:
+        computes_half = node.output[0] in inside and (half_norms or node.op_type != "InstanceNormalization")
+        for index, name in enumerate(node.input):
+            if computes_half and name in weights:
+                values = numpy_helper.to_array(weights[name])
+                stored = values.astype(np.float16) if precision == "fp16" else _bfloat16_bits(values)
+                weights[name].CopyFrom(helper.make_tensor(name, half, values.shape, stored.tobytes(), raw=True))
+            elif computes_half and name not in halves:
+                node.input[index] = narrow.get(name) or narrow.setdefault(name, cast(name, half, precision))
+            elif not computes_half and name in halves:
+                node.input[index] = wide.get(name) or wide.setdefault(name, cast(name, TensorProto.FLOAT, "fp32"))
+        if computes_half:
+            halves.update(node.output)
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]  # they told the old types
+    if precision == "bf16":
+        for opset in typed.opset_import:
+            if not opset.domain:  # the first in which a convolution may be bf16; no operator here changed till then
+                opset.version = max(opset.version, 22)
+    return typed
+
+
+def _inside(graph: onnx.GraphProto) -> set[str]:
+    """Outputs of the nodes from the first convolution to the last."""
+    convolutions = [i for i, node in enumerate(graph.node) if node.op_type in ("Conv", "ConvTranspose")]
+    return {name for node in graph.node[convolutions[0] : convolutions[-1] + 1] for name in node.output}
+
+
+def _bfloat16_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """The upper half of each float32, rounded to nearest, ties to even; NumPy has no bfloat16."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)

@@ -1,0 +1,126 @@
+"""int8: symmetric Q/DQ pairs around the convolutions, the one form that every runtime here takes.
+
+TensorRT wants zero points of 0, signed activations and per-channel weights; OpenVINO and ONNX Runtime
+compute the same file. Biases, norms and residual sums stay in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+from stargan_rt.images import Pixels
+from stargan_rt.manifest import IMAGE, LABEL
+
+LEVELS = 127
+SAMPLE = 4096
+"""Values of a tensor that are kept of each calibration image."""
+CLIPS = np.linspace(0.2, 1.0, 41)
+"""Shares of the largest value at which an activation's range is tried to end."""
+
+
+def layer_groups(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
+    """Group (`config.GROUPS`) → its convolutions, in order."""
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    up = [node for node in layers if node.op_type == "ConvTranspose"]
+    down = layers[1 : 1 + len(up)]  # as many as lead up again
+    return {
+        "first": layers[:1],
+        "down": down,
+        "residual": layers[1 + len(up) : layers.index(up[0])] if up else layers[1:-1],
+        "up": up,
+        "last": layers[-1:],
+    }
+
+
+def activation_scales(
+    model: onnx.ModelProto, pairs: Iterable[tuple[Pixels, npt.NDArray[np.float32]]]
+) -> dict[str, float]:
+    """Input tensor of each convolution → its int8 scale.
+
+    The range ends where the squared error of rounding and clipping together is least, on a sample of
+    the values that the calibration images cause.
+
+    Args:
+        model: float32.
+        pairs: images uint8 ``(H, W, 3)`` and label vectors.
+    """
+    names = [node.input[0] for layers in layer_groups(model).values() for node in layers]
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    samples: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in names}
+    largest = dict.fromkeys(names, 0.0)
+    for image, label in pairs:
+        for name, values in zip(names, session.run(names, {IMAGE: image[None], LABEL: label[None]}), strict=True):
+            flat = np.abs(values.ravel())
+            largest[name] = max(largest[name], float(flat.max()))
+            samples[name].append(flat[random.integers(0, flat.size, SAMPLE)])
+    return {name: _best_scale(np.concatenate(samples[name]), largest[name]) for name in names}
+
+
+def _best_scale(values: npt.NDArray[np.float32], largest: float) -> float:
+    scales = np.maximum(CLIPS * largest, 1e-6) / LEVELS
+    errors = [np.mean((values - s * np.minimum(np.round(values / s), LEVELS)) ** 2) for s in scales]
+    return float(scales[int(np.argmin(errors))])
+
+
+def quantize(model: onnx.ModelProto, scales: Mapping[str, float], groups: Collection[str]) -> onnx.ModelProto:
+    """A copy with the convolutions of `groups` in int8.
+
+    Args:
+        model: float32.
+        scales: of `activation_scales`.
+        groups: names out of `config.GROUPS`.
+    """
+    quantized = onnx.ModelProto()
+    quantized.CopyFrom(model)
+    graph = quantized.graph
+    chosen = {node.output[0] for group, layers in layer_groups(model).items() if group in groups for node in layers}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    done: dict[str, str] = {}
+
+    def constant(name: str, values: npt.NDArray[np.generic]) -> str:
+        graph.initializer.append(numpy_helper.from_array(values, name))
+        return name
+
+    def pair(name: str) -> str:
+        scale = constant(f"{name}_scale", np.array(scales[name], np.float32))
+        zero = constant(f"{name}_zero_point", np.array(0, np.int8))
+        nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [f"{name}_q"], f"{name}_q"))
+        nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", scale, zero], [f"{name}_dq"], f"{name}_dq"))
+        return f"{name}_dq"
+
+    for node in graph.node:
+        if node.output[0] in chosen:
+            activation, weight = node.input[0], node.input[1]
+            axis = 0 if node.op_type == "Conv" else 1  # where the output channels are
+            values = numpy_helper.to_array(weights[weight])
+            others = tuple(i for i in range(values.ndim) if i != axis)
+            scale = np.maximum(np.abs(values).max(axis=others), 1e-12) / LEVELS
+            shape = [-1 if i == axis else 1 for i in range(values.ndim)]
+            whole = np.clip(np.round(values / scale.reshape(shape)), -LEVELS, LEVELS).astype(np.int8)
+            weights[weight].CopyFrom(numpy_helper.from_array(whole, weight))
+            parameters = [
+                constant(f"{weight}_scale", scale.astype(np.float32)),
+                constant(f"{weight}_zero_point", np.zeros(len(scale), np.int8)),
+            ]
+            node.input[0] = done.get(activation) or done.setdefault(activation, pair(activation))
+            node.input[1] = f"{weight}_dq"
+            nodes.append(
+                helper.make_node("DequantizeLinear", [weight, *parameters], [f"{weight}_dq"], f"{weight}_dq", axis=axis)
+            )
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return quantized

@@ -1,0 +1,113 @@
+"""The typed graphs: what half precision and int8 write into the model."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from stargan_rt.build.calibration import cover, load_images
+from stargan_rt.build.config import GROUPS
+from stargan_rt.build.half import _bfloat16_bits, to_half
+from stargan_rt.build.layers import typed_layers
+from stargan_rt.build.quantize import activation_scales, layer_groups, quantize
+from stargan_rt.manifest import read_onnx
+from stargan_rt.quality import psnr
+
+
+@pytest.fixture
+def master(model):
+    return read_onnx(model)
+
+
+@pytest.fixture
+def runs(master):
+    manifest, _ = master
+    return [(i, v) for _, i, v in cover(load_images(None, 12, manifest.size).calibration, manifest.labels, 10)]
+
+
+@pytest.fixture
+def scales(master, runs):
+    return activation_scales(master[1], runs)
+
+
+def run(model, runs):
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.stack([session.run(None, {"image": i[None], "label": v[None]})[0][0] for i, v in runs])
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("half_norms", [False, True])
+def test_half_graphs_are_strongly_typed(master, precision, half_norms):
+    typed = to_half(master[1], precision, half_norms=half_norms)
+    onnx.checker.check_model(typed, full_check=True)  # infers every type
+    assert typed_layers(typed) == {precision: 8}
+    norms = {n.input[1] for n in typed.graph.node if n.op_type == "InstanceNormalization"}
+    kinds = {w.data_type for w in typed.graph.initializer if w.name in norms}
+    half = TensorProto.FLOAT16 if precision == "fp16" else TensorProto.BFLOAT16
+    assert kinds == {half if half_norms else TensorProto.FLOAT}
+
+
+def test_half_does_not_touch_the_master(master):
+    before = master[1].SerializeToString(deterministic=True)
+    to_half(master[1], "fp16")
+    assert master[1].SerializeToString(deterministic=True) == before
+
+
+def test_fp16_pictures_are_those_of_float32(master, runs):
+    assert psnr(run(to_half(master[1], "fp16"), runs), run(master[1], runs)) > 50
+
+
+@pytest.mark.parametrize(
+    ("value", "bits"),
+    [(1.0, 0x3F80), (-2.0, 0xC000), (1.00390625, 0x3F80), (1.01171875, 0x3F82), (3.3895314e38, 0x7F7F)],
+)
+def test_bfloat16_rounds_to_nearest_even(value, bits):
+    assert _bfloat16_bits(np.array([value], np.float32))[0] == bits
+
+
+def test_layer_groups_cover_every_convolution_once(master):
+    groups = layer_groups(master[1])
+    assert tuple(groups) == GROUPS
+    assert [len(groups[g]) for g in GROUPS] == [1, 2, 2, 2, 1]
+    assert sum(map(len, groups.values())) == 8
+
+
+def test_quantised_layers_are_symmetric_signed_and_per_channel(master, scales):
+    typed = quantize(master[1], scales, ["down", "residual", "up", "last"])
+    onnx.checker.check_model(typed, full_check=True)
+    weights = {w.name: numpy_helper.to_array(w) for w in typed.graph.initializer}
+    kinds = Counter(node.op_type for node in typed.graph.node)
+    assert kinds["DequantizeLinear"] == 7 + kinds["QuantizeLinear"]
+    for node in typed.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = weights[node.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
+    for layers in layer_groups(master[1]).values():
+        for layer in layers:
+            if layer.input[1] in weights and weights[layer.input[1]].dtype == np.int8:
+                axis = 0 if layer.op_type == "Conv" else 1
+                values = weights[layer.input[1]]
+                assert len(weights[f"{layer.input[1]}_scale"]) == values.shape[axis]
+                others = tuple(i for i in range(4) if i != axis)
+                assert (np.abs(values.astype(int)).max(axis=others) == 127).all()  # every channel uses its range
+
+
+def test_each_group_alone_stays_near_the_master(master, scales, runs):
+    expected = run(master[1], runs)
+    for group in GROUPS:
+        found = run(quantize(master[1], scales, [group]), runs)
+        assert 25 < psnr(found, expected) < 99, group
+        assert typed_layers(quantize(master[1], scales, [group]))["int8"] == len(layer_groups(master[1])[group])
+
+
+def test_a_wider_range_than_the_data_needs_costs_quality(master, scales, runs):
+    expected = run(master[1], runs)
+    groups = ["down", "residual", "up", "last"]
+    wide = {name: 8 * scale for name, scale in scales.items()}
+    assert psnr(run(quantize(master[1], scales, groups), runs), expected) > 3 + psnr(
+        run(quantize(master[1], wide, groups), runs), expected
+    )
