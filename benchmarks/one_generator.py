@@ -140,11 +140,13 @@ class Contest:
         return {key: float(np.mean(errors)) for key, errors in found.items()}
 
     def real(self) -> dict[str, float]:
-        """The classifiers' own errors."""
-        return {
-            f"{data.name} on {data.name}": 1.0 - float((_seen(c, data.images) * data.labels).sum(axis=1).mean())
-            for data, c in zip(self.unseen, self.classifiers, strict=True)
-        }
+        """The classifiers' own errors, on images that show one of the domains."""
+        found = {}
+        for data, classifier in zip(self.unseen, self.classifiers, strict=True):
+            rows = data.labels.any(axis=1)
+            right = (_seen(classifier, data.images[rows]) * data.labels[rows]).sum(axis=1)
+            found[f"{data.name} on {data.name}"] = 1.0 - float(right.mean())
+        return found
 
 
 def _seen(classifier: Classifier, images: np.ndarray) -> np.ndarray:

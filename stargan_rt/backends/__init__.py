@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stargan_rt.backends.base import Backend
+from stargan_rt.backends.tensorrt_library import vendor
 from stargan_rt.errors import InputError, MissingDependencyError
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import Manifest
@@ -46,8 +47,6 @@ def unavailable(name: str) -> str | None:
     """Why a backend can't be used on this machine; None where it can."""
     try:
         if name in PLANS:
-            from stargan_rt.backends.tensorrt import vendor
-
             vendor(name)
         backend_class(name)
     except MissingDependencyError as error:

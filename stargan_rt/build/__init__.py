@@ -22,6 +22,7 @@ import onnx
 import stargan_rt
 from stargan_rt import backends, machine
 from stargan_rt.backends import PLANS, Backend
+from stargan_rt.backends.tensorrt_library import installed_version
 from stargan_rt.bench import compare_latency
 from stargan_rt.build import cache
 from stargan_rt.build.calibration import Images, cover, load_images
@@ -29,6 +30,7 @@ from stargan_rt.build.config import BUDGET_DB, GROUPS, BuildConfig
 from stargan_rt.build.gate import Gate, Quality
 from stargan_rt.build.half import to_half
 from stargan_rt.build.layers import typed_layers
+from stargan_rt.build.plan import compile_plan
 from stargan_rt.build.quantize import activation_scales
 from stargan_rt.build.recipe import search
 from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
@@ -152,8 +154,6 @@ class _Maker:
         typed = self._typed(facts)
         data = typed.SerializeToString()
         if self.backend in PLANS:
-            from stargan_rt.backends.tensorrt import compile_plan
-
             label_dim = self.master.labels.dim
             plan = compile_plan(self.backend, data, self.config, self.master.size, label_dim, self.progress)
             facts |= {"backend_version": plan.version, "targets": list(plan.targets)}
@@ -268,8 +268,6 @@ def _suffix(backend: str) -> str:
 
 def _version(backend: str) -> str | None:
     if backend in PLANS:
-        from stargan_rt.backends.tensorrt import installed_version
-
         return installed_version(backend)
     return importlib.metadata.version(backend)
 

@@ -12,10 +12,13 @@ NAMES: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16",
 
 def typed_layers(model: onnx.ModelProto) -> dict[str, int]:
     """Precision → how many convolutions a strongly typed builder computes in it."""
-    weights = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    dequantised = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    # What comes out of a DequantizeLinear has the type of its scale.
+    scales = {node.output[0]: node.input[1] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     found: Counter[str] = Counter()
     for node in model.graph.node:
         if node.op_type in ("Conv", "ConvTranspose"):
-            found["int8" if node.input[1] in dequantised else NAMES[weights[node.input[1]]]] += 1
+            image, weights = node.input[:2]
+            quantised = image in scales and weights in scales  # weights alone are no more than stored in int8
+            found["int8" if quantised else NAMES[kinds[scales.get(weights, weights)]]] += 1
     return dict(found)
