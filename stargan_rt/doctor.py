@@ -40,7 +40,7 @@ def environment() -> dict[str, str]:
     }
     for name in backends.BACKENDS:
         reason = backends.unavailable(name)
-        found[f"backend {name}"] = reason or f"ready, {importlib.metadata.version(name)}"
+        found[f"backend {name}"] = reason or f"ready, {backends.version(name)}"
     return found
 
 

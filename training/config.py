@@ -63,6 +63,11 @@ class TrainConfig:
         "share of targets that leave labels unspecified (0.5), to be kept as they are in the image; paper: 0",
         at_least=0,
     )
+    noise: float = _option(
+        0.0,
+        "deviation of noise added to what the critic sees, so that no faint pattern can pass for a label; paper: 0",
+        at_least=0,
+    )
     ema: float = _option(0.999, "decay of the averaged copy of the generator, per generator step", at_least=0)
 
     seed: int = _option(0, "seed of the weights and of the data order", at_least=0)

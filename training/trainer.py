@@ -79,7 +79,7 @@ def iterate(state: TrainState, datasets: Sequence[Dataset], processes: Processes
             with autocast:
                 with torch.no_grad():
                     fake = generate(batch.real, batch.target).float()
-                score, logits = judge(torch.cat([batch.real, fake]))  # one pass fills the cores better than two
+                score, logits = judge(torch.cat([batch.real, fake]) + batch.noise)  # one pass is faster than two
             real_score, fake_score = score.float().chunk(2)
             d_adv = fake_score.mean() - real_score.mean()
             d_cls = classification_loss(logits[: len(fake), part.where], batch.label, data.one_of_k)
@@ -110,6 +110,7 @@ class Batch:
         label, wanted: the images' labels and those their translations should show, ``(n, c)`` of `part`.
         source, target: what the generator is told on the way back and on the way there, ``(n, dim)``.
         mix: for the gradient penalty.
+        noise: for real and fake images alike, ``(2 n, 3, h, w)``, or 0.
     """
 
     part: Part
@@ -120,20 +121,24 @@ class Batch:
     source: Tensor
     target: Tensor
     mix: Tensor
+    noise: Tensor
 
     @classmethod
     def draw(cls, data: Dataset, part: Part, config: TrainConfig, random: torch.Generator, device: str) -> Batch:
         real, label = data.batch(config.batch_size, random)
         told, wanted = draw_targets(label, part.unit, config.partial_targets, random)
         mix = torch.rand(len(real), 1, 1, 1, generator=random)
-        tensors = (real, label, wanted, part.vector(label), part.vector(told), mix)
+        noise = torch.zeros(1)
+        if config.noise:
+            noise = config.noise * torch.randn(2 * len(real), *real.shape[1:], generator=random)
+        tensors = (real, label, wanted, part.vector(label), part.vector(told), mix, noise)
         return cls(part, data.one_of_k, *(t.to(device, non_blocking=True) for t in tensors))
 
 
 def generator_loss(generate: Any, judge: Any, batch: Batch, config: TrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """Fakes score high, show the target, and lead back to the image (equation 6); the sum and its parts."""
     fake = generate(batch.real, batch.target).float()
-    score, logits = judge(fake)
+    score, logits = judge(fake + batch.noise[-len(fake) :])
     back = generate(fake, batch.source)
     adv = -score.float().mean()
     cls = classification_loss(logits[:, batch.part.where], batch.wanted, batch.one_of_k)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +15,7 @@ from stargan_rt.errors import InputError, MissingDependencyError
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import Manifest
 
-__all__ = ["BACKENDS", "CPU_BACKENDS", "PLANS", "Backend", "create", "create_bare", "unavailable"]
+__all__ = ["BACKENDS", "CPU_BACKENDS", "PLANS", "Backend", "create", "create_bare", "unavailable", "version"]
 
 BACKENDS: Mapping[str, str] = MappingProxyType(
     {
@@ -51,6 +53,14 @@ def unavailable(name: str) -> str | None:
         backend_class(name)
     except MissingDependencyError as error:
         return str(error)
+    return None
+
+
+def version(name: str) -> str | None:
+    """The installed version of a backend's package, found without importing it; None where there is none."""
+    for package in (name, f"{name}-cu13", f"{name}-cu12"):  # NVIDIA's wheels are named after the CUDA they need
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
     return None
 
 

@@ -7,7 +7,6 @@ engine = Engine.load(artifact.path)
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import tempfile
@@ -22,7 +21,6 @@ import onnx
 import stargan_rt
 from stargan_rt import backends, machine
 from stargan_rt.backends import PLANS, Backend
-from stargan_rt.backends.tensorrt_library import installed_version
 from stargan_rt.bench import compare_latency
 from stargan_rt.build import cache
 from stargan_rt.build.calibration import Images, cover, load_images
@@ -98,7 +96,7 @@ def build(
         raise InputError(f"an engine for {backend} is a {_suffix(backend)} file; got --output {target}")
     if target.resolve() == source.resolve():
         raise InputError(f"--output {target} would overwrite the model it is built from; choose another")
-    name = cache.key(model, config, backend, _version(backend))
+    name = cache.key(model, config, backend, backends.version(backend))
     if not force and (kept := cache.find(name)):
         manifest = Manifest.from_dict(kept.manifest)
         _write(target, kept.engine.read_bytes(), manifest)
@@ -175,7 +173,7 @@ class _Maker:
         facts["quality"] = {
             "budget_db": self.config.budget_db,
             "judged_by": how,
-            "master": f"onnxruntime {_version('onnxruntime')}, float32",
+            "master": f"onnxruntime {backends.version('onnxruntime')}, float32",
             **quality.to_dict(),
         }
         self._check(quality)
@@ -264,12 +262,6 @@ def _choose(config: BuildConfig) -> str:
 
 def _suffix(backend: str) -> str:
     return ".engine" if backend in PLANS else ".onnx"
-
-
-def _version(backend: str) -> str | None:
-    if backend in PLANS:
-        return installed_version(backend)
-    return importlib.metadata.version(backend)
 
 
 def _majority(layers: dict[str, int]) -> str:

@@ -1,20 +1,19 @@
 import ctypes
 import dataclasses
 import json
-import signal
 import subprocess
 import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from stargan_rt import BuildError, EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
-from stargan_rt.backends import tensorrt, unavailable
+from stargan_rt import EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
+from stargan_rt.backends import tensorrt
+from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.build.config import BuildConfig
+from stargan_rt.build.plan import compile_plan
 from stargan_rt.errors import StarGANError
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import read_onnx
@@ -28,19 +27,9 @@ def rtx():
 
 
 @pytest.fixture(scope="module")
-def build(rtx, model):
-    """Builds the small model, or another, with some settings."""
-
-    def build(data=None, progress=None, **settings):
-        config = BuildConfig(**({"targets": ("sm89",)} | settings))
-        return tensorrt.compile_plan("tensorrt-rtx", data or model.read_bytes(), config, SIZE, DIM, progress)
-
-    return build
-
-
-@pytest.fixture(scope="module")
-def plan(build):
-    return build()
+def plan(rtx, model):
+    """The small model for a GPU that is not here."""
+    return compile_plan("tensorrt-rtx", model.read_bytes(), BuildConfig(targets=("sm89",)), SIZE, DIM)
 
 
 @pytest.fixture
@@ -58,32 +47,29 @@ def manifest(model, plan):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    monkeypatch.setattr(tensorrt, "_gpu", lambda: ("", "no driver"))
+    monkeypatch.setattr(library, "gpu", lambda: ("", "no driver"))
 
 
 # Without any vendor package
 
 
 def test_nothing_of_nvidia_is_imported_before_it_is_needed():
-    code = "import sys, stargan_rt.backends.tensorrt; print({'tensorrt', 'tensorrt_rtx', 'cuda'} & set(sys.modules))"
+    code = "import sys, stargan_rt.backends.tensorrt, stargan_rt.build.plan; "
+    code += "print({'tensorrt', 'tensorrt_rtx', 'cuda'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 @pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx"])
 def test_a_missing_library_is_named_with_the_command_that_installs_it(backend, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, tensorrt.MODULES[backend], None)
-    command = rf"pip install 'stargan-rt\[{backend}\]'"
-    with pytest.raises(MissingDependencyError, match=command):
-        tensorrt.compile_plan(backend, b"", BuildConfig(), SIZE, DIM)
-    with pytest.raises(MissingDependencyError, match=command):
+    monkeypatch.setitem(sys.modules, library.MODULES[backend], None)
+    with pytest.raises(MissingDependencyError, match=rf"pip install 'stargan-rt\[{backend}\]'"):
         tensorrt.open_bare(backend, tmp_path / "g.engine", LabelSpace({"a": ("x",)}))
-    assert "pip install" in unavailable(backend)
 
 
 def test_a_missing_cuda_core_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.core", None)
     with pytest.raises(MissingDependencyError, match=r"stargan-rt\[cuda\]"):
-        tensorrt._gpu()
+        library.gpu()
 
 
 def test_targets_cover():
@@ -91,179 +77,6 @@ def test_targets_cover():
     assert not tensorrt._covers("sm86", "sm89")
     assert tensorrt._covers("sm80+", "sm120")
     assert not tensorrt._covers("sm80+", "sm75")
-
-
-# Building
-
-
-@pytest.mark.parametrize(
-    "targets", [("sm75",), ("sm80",), ("sm86",), ("sm89",), ("sm120",), ("sm75", "sm80", "sm86", "sm89", "sm120")]
-)
-def test_builds_for_gpus_that_are_not_here(build, targets):
-    plan = build(targets=targets)
-    assert plan.targets == targets
-    assert plan.layers == {"fp32": 8}
-    assert plan.version == tensorrt.installed_version("tensorrt-rtx")
-    assert len(plan.data) > 10_000
-
-
-def test_settings_of_tensorrt_rtx(build):
-    assert build(min_batch=2, opt_batch=4, max_batch=4, workspace_mib=64, optimization_level=1).data
-
-
-@pytest.mark.parametrize(
-    "settings", [{"dla_core": 0}, {"hardware_compatible": True}, {"version_compatible": True}, {"timing_cache": "t"}]
-)
-def test_a_setting_that_the_library_lacks_is_refused(build, settings):
-    with pytest.raises(InputError, match=r"TensorRT-RTX 1.* has no --" + next(iter(settings)).replace("_", "-")):
-        build(**settings)
-
-
-def test_an_unknown_target_is_refused_with_the_known_ones(build):
-    with pytest.raises(InputError, match=r"can't build for sm90; it can for sm75, .*sm120"):
-        build(targets=("sm89", "sm90"))
-
-
-def test_without_targets_the_gpu_here_is_built_for(build, monkeypatch, no_gpu):
-    with pytest.raises(InputError, match=r"no usable GPU here.*--target sm86"):
-        build(targets=())
-    monkeypatch.setattr(tensorrt, "_gpu", lambda: ("sm86", ""))
-    assert build(targets=()).targets == ("sm86",)
-
-
-def test_tensorrt_builds_for_the_gpu_here_only(rtx, monkeypatch, no_gpu):
-    monkeypatch.setattr(tensorrt, "vendor", lambda backend: rtx)  # it gets no further than the targets
-    with pytest.raises(BuildError, match=r"none is usable here \(no driver\): build there"):
-        tensorrt.compile_plan("tensorrt", b"", BuildConfig(), SIZE, DIM)
-    monkeypatch.setattr(tensorrt, "_gpu", lambda: ("sm86", ""))
-    with pytest.raises(InputError, match=r"the GPU in this machine, sm86, not for sm89; build on that machine"):
-        tensorrt.compile_plan("tensorrt", b"", BuildConfig(targets=("sm86", "sm89")), SIZE, DIM)
-
-
-def graph(*nodes, initializers=()):
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", *SIZE, 3])
-    label = helper.make_tensor_value_info("label", TensorProto.FLOAT, ["batch", DIM])
-    out = helper.make_tensor_value_info("translated", TensorProto.UINT8, None)
-    made = helper.make_graph(list(nodes), "g", [image, label], [out], list(initializers))
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
-
-
-def test_a_network_that_is_refused_comes_with_the_librarys_own_words(build):
-    with pytest.raises(BuildError, match=r"(?s)can't read the network:.*turn \(Transpose\): .*has type UInt8"):
-        build(graph(helper.make_node("Transpose", ["image"], ["translated"], "turn", perm=[0, 3, 1, 2])))
-    zero = [helper.make_tensor("s", TensorProto.FLOAT, [], [0.1]), helper.make_tensor("z", TensorProto.INT8, [], [3])]
-    nodes = [
-        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantise"),
-        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
-        helper.make_node("Cast", ["y"], ["translated"], to=TensorProto.UINT8),
-    ]
-    with pytest.raises(BuildError, match=r"(?s)quantise \(QuantizeLinear\): .*zero"):
-        build(graph(*nodes, initializers=zero))
-    with pytest.raises(BuildError, match="Failed to parse the ONNX model"):
-        build(b"no ONNX")
-
-
-def test_a_network_of_another_size_is_refused(rtx, model):
-    with pytest.raises(BuildError, match="profile has min=64"):
-        tensorrt.compile_plan("tensorrt-rtx", model.read_bytes(), BuildConfig(targets=("sm89",)), (64, 64), DIM)
-
-
-def test_precisions_are_read_from_the_graph(build, model):
-    typed = onnx.load(model)
-    conv = next(node for node in typed.graph.node if node.op_type == "Conv" and node.input[1] != "")
-    conv.name = conv.name or "first"
-    scale = helper.make_tensor("scale", TensorProto.FLOAT, [], [0.05])
-    zero = helper.make_tensor("zero", TensorProto.INT8, [], [0])
-    typed.graph.initializer.extend([scale, zero])
-    at = list(typed.graph.node).index(conv)
-    for i in (1, 0):  # around the weights, then around the image
-        name = conv.input[i]
-        quantise = helper.make_node("QuantizeLinear", [name, "scale", "zero"], [f"{name}_q"], f"q{i}")
-        back = helper.make_node("DequantizeLinear", [f"{name}_q", "scale", "zero"], [f"{name}_dq"], f"dq{i}")
-        conv.input[i] = f"{name}_dq"
-        typed.graph.node.insert(at, back)
-        typed.graph.node.insert(at, quantise)
-        expected = {"fp32": 8} if i == 1 else {"fp32": 7, "int8": 1}  # quantised weights alone compute in float
-        assert build(typed.SerializeToString()).layers == expected
-
-
-def test_progress_is_told(build):
-    told = []
-    build(progress=lambda *step: told.append(step))
-    assert ("Building engine", 1, 6) in told or len({phase for phase, _, _ in told}) > 1
-    assert all(1 <= done <= total for _, done, total in told)
-
-
-def test_ctrl_c_ends_the_build_and_the_handler_is_put_back(build):
-    before = signal.getsignal(signal.SIGINT)
-    steps = []
-
-    def press(*step):
-        steps.append(step)
-        signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        build(progress=press)
-    assert len(steps) == 1
-    assert signal.getsignal(signal.SIGINT) is before
-    assert build().data  # nothing of it is left
-
-
-def test_an_error_of_the_progress_function_comes_out(build):
-    def fail(*_):
-        raise ValueError("mine")
-
-    with pytest.raises(ValueError, match="mine"):
-        build(progress=fail)
-
-
-def test_builds_in_threads(build):
-    with ThreadPoolExecutor(2) as pool:
-        assert all(plan.data for plan in pool.map(lambda _: build(), range(2)))
-
-
-class Options:
-    """What a timing cache needs of TensorRT's builder config."""
-
-    def __init__(self, taken=True, complaint=""):
-        self.taken, self.complaint, self.attached = taken, complaint, None
-
-    def create_timing_cache(self, data):
-        if data and self.complaint:
-            self.log.log(2, self.complaint)
-        return data
-
-    def set_timing_cache(self, cache, ignore_mismatch):
-        assert not ignore_mismatch
-        if cache and not self.taken:
-            return False
-        self.attached = cache
-        return True
-
-
-@pytest.mark.parametrize(
-    ("content", "options", "attached"),
-    [
-        (None, Options(), b""),
-        (b"good", Options(), b"good"),
-        (b"torn", Options(complaint="Failed to deserialize timing cache"), b""),
-        (b"other GPU", Options(taken=False), b""),
-    ],
-)
-def test_a_timing_cache_of_no_use_is_replaced(rtx, tmp_path, caplog, content, options, attached):
-    path = tmp_path / "timing"
-    if content is not None:
-        path.write_bytes(content)
-    options.log = tensorrt._log(rtx)
-    assert tensorrt._attach_cache(options, path, options.log) == attached == options.attached
-    assert bool(caplog.records) == (content not in (None, b"good"))
-    assert options.complaint in caplog.text
-
-
-def test_a_timing_cache_that_cannot_be_read_is_refused(rtx, tmp_path):
-    with pytest.raises(InputError, match="can't read the timing cache"):
-        tensorrt._attach_cache(Options(), tmp_path, tensorrt._log(rtx))
 
 
 # Loading
@@ -296,13 +109,13 @@ def test_a_file_that_is_no_plan_is_refused(model, no_gpu):
 
 
 def test_no_driver(path, manifest, no_gpu, monkeypatch):
-    monkeypatch.setattr(tensorrt, "_deserialise", lambda trt, data: (None, ["cudaError 35"]))
+    monkeypatch.setattr(library, "deserialise", lambda trt, data: (None, ["cudaError 35"]))
     with pytest.raises(EngineIncompatibleError, match=r"needs an NVIDIA GPU and its driver.*no driver.*openvino"):
         tensorrt.TensorRTRTX(path, manifest)
 
 
 def test_another_gpu(path, manifest, monkeypatch):
-    monkeypatch.setattr(tensorrt, "_gpu", lambda: ("sm120", ""))
+    monkeypatch.setattr(library, "gpu", lambda: ("sm120", ""))
     with pytest.raises(EngineIncompatibleError, match=r"built for sm89; the GPU here is sm120: add --target sm120"):
         tensorrt.TensorRTRTX(path, manifest)
 
@@ -427,10 +240,10 @@ class Network:
 @pytest.fixture
 def load(rtx, path, monkeypatch):
     def load(network, manifest=None):
-        monkeypatch.setattr(tensorrt, "_gpu", lambda: ("sm89", ""))
-        monkeypatch.setattr(tensorrt, "_cuda", lambda: CUDA)
+        monkeypatch.setattr(library, "gpu", lambda: ("sm89", ""))
+        monkeypatch.setattr(library, "cuda", lambda: CUDA)
         found = (network, []) if isinstance(network, Network) else (None, network)
-        monkeypatch.setattr(tensorrt, "_deserialise", lambda trt, data: found)
+        monkeypatch.setattr(library, "deserialise", lambda trt, data: found)
         return tensorrt.TensorRTRTX(path, manifest)
 
     return load

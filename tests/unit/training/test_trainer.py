@@ -18,7 +18,7 @@ from training.data.dataset import Dataset, joint_space, to_network, to_pictures
 from training.distributed import Processes
 from training.losses import classification_loss
 from training.targets import UNSPECIFIED, parts
-from training.trainer import score, train
+from training.trainer import Batch, generator_loss, score, step_random, train
 
 SMALL = {"image_size": 16, "conv_dim": 4, "blocks": 1, "d_conv_dim": 4, "d_layers": 2, "batch_size": 4, "n_critic": 2}
 
@@ -400,3 +400,24 @@ def test_a_checkpoint_knows_which_copy_of_the_weights_is_better(data, tmp_path):
     spoilt = score(state, [data], "cpu")
     assert spoilt["last"] == found["scores"]["last"]
     assert spoilt["averaged"] > found["scores"]["averaged"]
+
+
+def test_noise_reaches_the_critic_alone(data):
+    config = TrainConfig(**SMALL, noise=0.5)
+    part = parts(joint_space([data]))[0]
+    plain, noisy = (
+        Batch.draw(data, part, dataclasses.replace(config, noise=noise), step_random(0, 3, 0), "cpu")
+        for noise in (0, 0.5)
+    )
+    torch.testing.assert_close(noisy.real, plain.real)
+    torch.testing.assert_close(noisy.mix, plain.mix)
+    assert noisy.noise.shape == (2 * len(noisy.real), 3, 16, 16)
+    assert noisy.noise.std() == pytest.approx(0.5, rel=0.1)
+    seen = []
+
+    def judge(images):
+        seen.append(images)
+        return torch.zeros(len(images), 1), torch.zeros(len(images), 4)
+
+    generator_loss(lambda image, label: torch.zeros_like(image), judge, noisy, config)
+    torch.testing.assert_close(seen[0], noisy.noise[len(noisy.real) :])
