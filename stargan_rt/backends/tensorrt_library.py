@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import json
 import signal
 import threading
@@ -41,14 +40,6 @@ def vendor(backend: str) -> Any:
         raise MissingDependencyError(
             f"{MODULES[backend]} can't be imported ({error}); pip install 'stargan-rt[{backend}]'"
         ) from None
-
-
-def installed_version(backend: str) -> str | None:
-    """The version of what is installed, found without importing it; None where nothing is."""
-    for suffix in ("", "-cu13", "-cu12"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(backend + suffix)
-    return None
 
 
 def cuda() -> Any:
