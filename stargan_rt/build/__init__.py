@@ -28,7 +28,7 @@ from stargan_rt.build.config import BUDGET_DB, GROUPS, BuildConfig
 from stargan_rt.build.gate import Gate, Quality
 from stargan_rt.build.half import to_half
 from stargan_rt.build.layers import typed_layers
-from stargan_rt.build.plan import compile_plan
+from stargan_rt.build.plan import compile_plan, plan_targets
 from stargan_rt.build.quantize import activation_scales
 from stargan_rt.build.recipe import search
 from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
@@ -91,6 +91,8 @@ def build(
         )
     backend = _choose(config)
     config.check_backend(backend)
+    if backend in PLANS:
+        plan_targets(backend, config)
     target = Path(output) if output else source.with_suffix(f".{config.precision}{_suffix(backend)}")
     if target.suffix != _suffix(backend):
         raise InputError(f"an engine for {backend} is a {_suffix(backend)} file; got --output {target}")

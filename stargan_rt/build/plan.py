@@ -49,6 +49,18 @@ class Plan:
     layers_from: str
 
 
+def plan_targets(backend: str, config: BuildConfig) -> tuple[str, ...]:
+    """The GPUs that a plan would be for; quick, so that wrong settings are told before any work is done.
+
+    Raises:
+        MissingDependencyError, InputError, BuildError: as `compile_plan`, for the settings alone.
+    """
+    trt = library.vendor(backend)
+    title = f"{library.TITLES[backend]} {trt.__version__}"
+    _check_options(trt, backend, config, title)
+    return _targets(trt, backend, config, title)
+
+
 def compile_plan(
     backend: str,
     model: bytes,
@@ -75,8 +87,7 @@ def compile_plan(
     """
     trt = library.vendor(backend)
     title = f"{library.TITLES[backend]} {trt.__version__}"
-    _check_options(trt, backend, config, title)
-    targets = _targets(trt, backend, config, title)
+    targets = plan_targets(backend, config)
     shapes = {IMAGE: (*size, 3), LABEL: (label_dim,)}
     with library.interrupts_deferred() as pressed, library.log(trt).collected() as lines:
         monitor = _monitor(trt, progress, pressed)
