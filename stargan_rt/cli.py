@@ -1,4 +1,4 @@
-"""The command line: `stargan-rt demo | translate | build | cache | info | doctor`.
+"""The command line: `stargan-rt demo | translate | build | bench | cache | info | doctor`.
 
 Only click is imported here; each command imports what it needs, so that `--help` is quick.
 """
@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from stargan_rt import terminal
+from stargan_rt.cli_bench import bench
 from stargan_rt.cli_build import build, built, cache
-from stargan_rt.cli_options import PATH
-
-if TYPE_CHECKING:
-    from stargan_rt.engine import Engine
+from stargan_rt.cli_options import PATH, engine_options, load
 
 
 def entry() -> NoReturn:
@@ -35,30 +32,9 @@ def main() -> None:
     """StarGAN, fast and easy to deploy: one generator, many domains."""
 
 
+main.add_command(bench)
 main.add_command(build)
 main.add_command(cache)
-
-
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose an engine, the same for every command."""
-    for option in (
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads  [default: all cores]"),
-        click.option(
-            "--backend", default="auto", metavar="NAME", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime."
-        ),
-        click.option(
-            "--engine", default="avatars", metavar="FILE", help="Engine or ONNX file, or 'avatars', the bundled model."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def load(engine: str, backend: str, threads: int | None) -> Engine:
-    """Loads what `engine_options` chose."""
-    from stargan_rt.engine import Engine
-
-    return Engine.load(engine, backend=backend, threads=threads)
 
 
 @main.command()

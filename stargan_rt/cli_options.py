@@ -1,11 +1,15 @@
-"""Parameter types of the command line."""
+"""What the commands share: parameter types, and the options that choose an engine."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from stargan_rt.engine import Engine
 
 
 class NamedPath(click.Path):
@@ -30,3 +34,25 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         if not all(names):
             self.fail(f"{value!r} has an empty name", param, ctx)
         return names
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose an engine, the same for every command."""
+    for option in (
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads  [default: all cores]"),
+        click.option(
+            "--backend", default="auto", metavar="NAME", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime."
+        ),
+        click.option(
+            "--engine", default="avatars", metavar="FILE", help="Engine or ONNX file, or 'avatars', the bundled model."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def load(engine: str, backend: str, threads: int | None) -> Engine:
+    """Loads what `engine_options` chose."""
+    from stargan_rt.engine import Engine
+
+    return Engine.load(engine, backend=backend, threads=threads)

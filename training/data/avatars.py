@@ -80,7 +80,7 @@ STYLES = {
                 *("miaWallace", "shaggy", "shaggyMullet", "shortCurly", "shortFlat", "shortRound", "shortWaved"),
                 *("straight01", "straight02", "straightAndStrand", "theCaesar", "theCaesarAndSidePart"),
             ),
-            "facialHairVariant": ("beardLight", "beardMajestic", "beardMedium"),
+            "facialHairVariant": ("beardMedium",),  # one, so that nobody must guess which one to draw
             "accessoriesVariant": ("prescription01", "prescription02", "round"),
             "clothesVariant": ("blazerAndShirt", "collarAndSweater", "hoodie", "overall", "shirtCrewNeck"),
         },

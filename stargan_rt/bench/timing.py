@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,24 @@ class Latency:
 
     Attributes:
         calls: number of calls counted.
-        p50_ms, p90_ms, p99_ms: percentiles.
+        p50_ms, p90_ms, p95_ms, p99_ms: percentiles.
         mean_ms, min_ms: of all counted calls.
     """
 
     calls: int
     p50_ms: float
     p90_ms: float
+    p95_ms: float
     p99_ms: float
     mean_ms: float
     min_ms: float
+
+    @classmethod
+    def of(cls, times_ms: npt.ArrayLike) -> Latency:
+        """Sums up the times of single calls."""
+        ms = np.asarray(times_ms, np.float64)
+        p50, p90, p95, p99 = (float(p) for p in np.percentile(ms, (50, 90, 95, 99)))
+        return cls(len(ms), p50, p90, p95, p99, float(ms.mean()), float(ms.min()))
 
 
 def compare_latency(
@@ -61,14 +70,19 @@ def measure_latency(
         warm_up: calls that are not counted.
         max_calls, max_seconds: it stops when either is reached.
     """
+    return Latency.of(call_times(call, warm_up=warm_up, max_calls=max_calls, max_seconds=max_seconds))
+
+
+def call_times(
+    call: Callable[[], object], *, warm_up: int = 10, max_calls: int = 200, max_seconds: float = 3.0
+) -> list[float]:
+    """The ms of each call; arguments as for `measure_latency`."""
     for _ in range(warm_up):
         call()
-    times: list[int] = []
+    times: list[float] = []
     began = time.perf_counter_ns()
     while len(times) < max_calls and time.perf_counter_ns() - began < max_seconds * 1e9:
         start = time.perf_counter_ns()
         call()
-        times.append(time.perf_counter_ns() - start)
-    ms = np.array(times) / 1e6
-    p50, p90, p99 = (float(p) for p in np.percentile(ms, (50, 90, 99)))
-    return Latency(len(times), p50, p90, p99, float(ms.mean()), float(ms.min()))
+        times.append((time.perf_counter_ns() - start) / 1e6)
+    return times

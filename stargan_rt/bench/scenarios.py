@@ -1,0 +1,108 @@
+"""The ways in which an engine is loaded: one caller, many, a pile of images, a fresh process."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from stargan_rt.bench.timing import Latency, call_times
+from stargan_rt.engine import Engine
+from stargan_rt.errors import StarGANError
+from stargan_rt.images import Pixels, resize
+from stargan_rt.models import bundled_faces
+
+COLD = """
+import sys, time
+start = time.perf_counter()
+import numpy as np
+from stargan_rt import Engine
+imported = time.perf_counter()
+engine = Engine.load(sys.argv[1], backend=sys.argv[2])
+loaded = time.perf_counter()
+engine.translate(np.zeros((*engine.size, 3), np.uint8), engine.labels.names[0])
+print(1e3 * (imported - start), 1e3 * (loaded - imported), 1e3 * (time.perf_counter() - loaded))
+"""
+
+
+def faces(engine: Engine, count: int) -> list[Pixels]:
+    """Drawn faces of the network's size; the time of a network does not depend on what it sees."""
+    known = itertools.cycle(resize(face, engine.size) for face in bundled_faces())
+    return list(itertools.islice(known, count))
+
+
+def single_stream(engine: Engine, max_seconds: float) -> list[float]:
+    """Ms of each call from uint8 array to uint8 array, the next one on completion of the last."""
+    face, name = faces(engine, 1)[0], engine.labels.names[0]
+    return call_times(lambda: engine.translate(face, name), max_calls=100_000, max_seconds=max_seconds)
+
+
+def batches(engine: Engine, sizes: tuple[int, ...], max_seconds: float) -> dict[int, float]:
+    """Batch size → images a second, one batch after the other: offline throughput."""
+    found = {}
+    for size in sizes:
+        pile = np.stack(faces(engine, size))
+        call: Callable[[], object] = lambda pile=pile: engine.translate(pile, engine.labels.names[0])  # noqa: E731
+        found[size] = size * 1e3 / median(call_times(call, warm_up=2, max_calls=500, max_seconds=max_seconds))
+    return found
+
+
+def streams(engine: Engine, callers: tuple[int, ...], seconds: float) -> dict[int, tuple[float, Latency]]:
+    """Number of threads that call at once → images a second, and the latency that each of them sees."""
+    face, name = faces(engine, 1)[0], engine.labels.names[0]
+    found = {}
+    for count in callers:
+        times: list[list[float]] = [[] for _ in range(count)]
+        end = time.perf_counter() + seconds
+
+        def work(mine: list[float], end: float = end) -> None:
+            while (start := time.perf_counter()) < end:
+                engine.translate(face, name)
+                mine.append((time.perf_counter() - start) * 1e3)
+
+        threads = [threading.Thread(target=work, args=(mine,)) for mine in times]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.perf_counter() - began
+        every = list(itertools.chain.from_iterable(times))
+        found[count] = (len(every) / took, Latency.of(every))
+    return found
+
+
+def cold_start(path: str, backend: str, rounds: int = 3) -> dict[str, float]:
+    """Ms from a fresh process to the first picture: import, load, first translation, and their sum; medians.
+
+    Raises:
+        StarGANError: the process failed.
+    """
+    rows = []
+    for _ in range(rounds):
+        command = [sys.executable, "-c", COLD, path, backend]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+        if done.returncode:
+            raise StarGANError(f"a fresh process could not load {path}: {done.stderr.strip()[-300:]}")
+        rows.append([float(value) for value in done.stdout.split()])
+    parts = dict(
+        zip(("import_ms", "load_ms", "first_ms"), (median(column) for column in zip(*rows, strict=True)), strict=True)
+    )
+    return {**parts, "total_ms": median(sum(row) for row in rows)}
+
+
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM")), None)
+    return int(line.split()[1]) / 1024 if line else None
