@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import signal
 import threading
 from collections import Counter
@@ -24,6 +25,7 @@ TITLES: Mapping[str, str] = MappingProxyType({"tensorrt": "TensorRT", "tensorrt-
 _PRECISIONS = {"float": "fp32", "half": "fp16", "bfloat16": "bf16"}
 """The inspector's words, in small letters → ours, where they differ."""
 _MOST_LINES = 20
+_logger = logging.getLogger(__name__)
 _LOGS: dict[str, Any] = {}
 _LOGS_LOCK = threading.Lock()
 
@@ -101,6 +103,7 @@ def log(trt: Any) -> Any:
             self._listeners: list[list[str]] = []
 
         def log(self, severity: Any, message: str) -> None:
+            _logger.debug("%s: %s", severity.name, message)  # for --verbose; what matters is in the errors
             if int(severity) <= int(trt.ILogger.WARNING):
                 with self._lock:
                     for lines in self._listeners:

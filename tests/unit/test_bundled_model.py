@@ -45,6 +45,7 @@ def test_a_label_changes_what_it_should_and_keeps_the_rest(engine, people, name)
 
 def test_the_label_space(engine):
     assert engine.labels.names == LABELS
+    assert set(engine.labels.datasets) == {"looks", "faces"}
     assert engine.labels.unspecified == 0.5
     assert set(engine.labels.groups) == {"hair", "expression"}
 
