@@ -1,40 +1,46 @@
-// Camera frames to network inputs, on the GPU.
+// Camera frames to network inputs and back, on the GPU: each kernel gives every thread its place; frames.cuh says what
+// is done there. stargan_rt/cuda/frames.py launches them, and stargan_rt/frames.py does the same on the CPU.
 
-// Crops a box from a frame and resamples it bilinearly to the network's input.
+#include "frames.cuh"
+
+// crop_*: one thread makes one pixel of the network's input.
 //
-// Pixel centres are at half coordinates and the border is replicated, as in OpenCV, so a box may
-// reach over the frame's edge. One thread makes one output pixel.
-//
-//   frame    uint8, `frame_height` rows of `frame_width` pixels, 3 channels, `frame_pitch` bytes a row
-//   box      x, y of the top left corner, width and height, in pixels of the frame
-//   output   uint8 (height, width, 3), contiguous
-//   swap     1 exchanges the first and third channel: BGR in, RGB out
-extern "C" __global__ void crop_resize(const unsigned char* __restrict__ frame, int frame_height, int frame_width,
-                                       long long frame_pitch, float box_x, float box_y, float box_width,
-                                       float box_height, unsigned char* __restrict__ output, int height, int width,
-                                       int swap) {
-  const int x = blockIdx.x * blockDim.x + threadIdx.x;
-  const int y = blockIdx.y * blockDim.y + threadIdx.y;
-  if (x >= width || y >= height) return;
-
-  const float source_x = box_x + (x + 0.5f) * (box_width / width) - 0.5f;
-  const float source_y = box_y + (y + 0.5f) * (box_height / height) - 0.5f;
-  const float floor_x = floorf(source_x), floor_y = floorf(source_y);
-  const float right = source_x - floor_x, down = source_y - floor_y;
-
-  const int x0 = min(max(static_cast<int>(floor_x), 0), frame_width - 1);
-  const int x1 = min(max(static_cast<int>(floor_x) + 1, 0), frame_width - 1);
-  const int y0 = min(max(static_cast<int>(floor_y), 0), frame_height - 1);
-  const int y1 = min(max(static_cast<int>(floor_y) + 1, 0), frame_height - 1);
-  const unsigned char* above = frame + y0 * frame_pitch;
-  const unsigned char* below = frame + y1 * frame_pitch;
-
-  unsigned char* pixel = output + (static_cast<long long>(y) * width + x) * 3;
-#pragma unroll
-  for (int channel = 0; channel < 3; ++channel) {
-    const float top = above[x0 * 3 + channel] * (1.0f - right) + above[x1 * 3 + channel] * right;
-    const float bottom = below[x0 * 3 + channel] * (1.0f - right) + below[x1 * 3 + channel] * right;
-    const float value = top * (1.0f - down) + bottom * down;
-    pixel[swap ? 2 - channel : channel] = static_cast<unsigned char>(rintf(value));
+//   pixels, chroma, pitch, height, width   the frame, see stargan::Frame
+//   xx … y0                                pixels of the output to pixels of the frame, fixed-point
+//   output                                 uint8 (output_height, output_width, 3), RGB, contiguous
+#define CROP(layout)                                                                                                  \
+  extern "C" __global__ void crop_##layout(unsigned char* pixels, unsigned char* chroma, long long pitch, int height, \
+                                           int width, long long xx, long long xy, long long x0, long long yx,         \
+                                           long long yy, long long y0, unsigned char* output, int output_height,      \
+                                           int output_width) {                                                        \
+    const int x = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);                                            \
+    const int y = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);                                            \
+    if (x >= output_width || y >= output_height) return;                                                              \
+    stargan::crop_pixel<stargan::Layout::layout>({pixels, chroma, pitch, height, width}, {xx, xy, x0, yx, yy, y0},    \
+                                                 output, output_width, x, y);                                         \
   }
-}
+
+// paste_*: one thread blends into 4x1 pixels of the frame (NV12: 4x2) and no other touches those.
+//
+//   left, top, right, bottom               the part of the frame to look at; left is a multiple of 4, top of 2
+//   xx … y0                                pixels of the frame to pixels of the picture, fixed-point
+//   picture                                uint8 (picture_height, picture_width, 3), RGB, contiguous
+//   feather                                width of the soft edge, a fraction of the picture's side; at most a half
+#define PASTE(layout, rows, place)                                                                                     \
+  extern "C" __global__ void paste_##layout(                                                                           \
+      unsigned char* pixels, unsigned char* chroma, long long pitch, int height, int width, long long xx,              \
+      long long xy, long long x0, long long yx, long long yy, long long y0, const unsigned char* picture,              \
+      int picture_height, int picture_width, float feather, int left, int top, int right, int bottom) {                \
+    const int x = left + 4 * static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);                                  \
+    const int y = top + rows * static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);                                \
+    if (x >= right || y >= bottom) return;                                                                             \
+    stargan::place({pixels, chroma, pitch, height, width}, {picture, picture_height, picture_width},                   \
+                   {xx, xy, x0, yx, yy, y0}, feather, x, y);                                                           \
+  }
+
+CROP(rgb)
+CROP(bgr)
+CROP(nv12)
+PASTE(rgb, 1, paste_row<stargan::Layout::rgb>)
+PASTE(bgr, 1, paste_row<stargan::Layout::bgr>)
+PASTE(nv12, 2, paste_blocks)

@@ -1,0 +1,116 @@
+"""A plain CUDA kernel as the network, so that the machinery can be proved on any GPU.
+
+It computes 255 - image + the first value of the label, each `launches` times.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+
+import numpy as np
+import pytest
+
+from stargan_rt import Engine, LabelSpace, Manifest
+from stargan_rt.backends.base import Backend
+from stargan_rt.cuda.lanes import Lanes
+
+LABELS = LabelSpace({"faces": ("Blond_Hair", "happy", "sad")})
+CODE = """
+extern "C" __global__ void invert(
+    const unsigned char* image, const float* label, unsigned char* translated, int pixels, int dim)
+{
+    const float added = label[blockIdx.y * dim];
+    const long long first = (long long)blockIdx.y * pixels;
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < pixels; i += gridDim.x * blockDim.x)
+        translated[first + i] = 255 - image[first + i] + (unsigned char)added;
+}
+"""
+
+
+def expected(images, labels):
+    return 255 - images + labels[:, 0, None, None, None].astype(np.uint8)
+
+
+@functools.cache
+def kernel():
+    from cuda.core import Device, Program, ProgramOptions
+
+    try:
+        program = Program(CODE, "c++", ProgramOptions(std="c++17", arch=f"sm_{Device(0).arch}"))
+    except Exception as error:
+        if os.environ.get("STARGAN_RT_REQUIRE_GPU"):
+            raise
+        pytest.skip(f"NVRTC can't be used (pip install nvidia-cuda-nvrtc): {error}")
+    return program.compile("cubin").get_kernel("invert")
+
+
+class Kernels:
+    """A source of networks; and each of them, when connected."""
+
+    def __init__(self, launches=1):
+        self.launches, self.shapes, self.addresses, self.enqueued = launches, {}, {}, 0
+
+    def connect(self):
+        return Kernels(self.launches)
+
+    def close(self):
+        pass
+
+    def set_shape(self, name, shape):
+        self.shapes[name] = shape
+
+    def set_address(self, name, address):
+        self.addresses[name] = address
+
+    def enqueue(self, stream):
+        from cuda.core import LaunchConfig, Stream, launch
+
+        batch, *item = self.shapes["image"]
+        pixels, dim = math.prod(item), self.shapes["label"][1]
+        config = LaunchConfig(grid=(min(-(-pixels // 256), 128), batch), block=256)
+        where = [self.addresses[name] for name in ("image", "label", "translated")]
+        for _ in range(self.launches):
+            launch(Stream.from_handle(stream), config, kernel(), *where, np.int32(pixels), np.int32(dim))
+        self.enqueued += 1
+
+
+def make_lanes(size=(128, 128), batches=(1, 8), count=1, capture=True, launches=1):
+    import cuda.core as cuda
+
+    device = cuda.Device(0)
+    device.set_current()
+    kernel()
+    connect = lambda stream: Kernels(launches)  # noqa: E731
+    return Lanes(cuda, device, connect, size, LABELS.dim, batches, count, capture)
+
+
+class KernelBackend(Backend):
+    name = "kernels"
+    on_gpu = True
+
+    def __init__(self, lanes):
+        self.lanes = lanes
+
+    def run(self, images, labels):
+        out = np.empty_like(images)
+        self.lanes.run(images, labels, out)
+        return out
+
+    def run_into(self, images, labels, out):
+        self.lanes.run(images, labels, out)
+
+    def run_on_device(self, image, passes, out, stream):
+        return self.lanes.run_on_device(image, passes, out, stream)
+
+    def memory_bytes(self):
+        return self.lanes.memory_bytes()
+
+    def close(self):
+        self.lanes.close()
+
+
+def make_engine(size=(128, 128), lanes=1, **options):
+    backend = KernelBackend(make_lanes(size, count=lanes, **options))
+    return Engine(Manifest(LABELS, size, "fp32", 0, 0), backend, lanes)
