@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -50,7 +50,7 @@ def batches(engine: Engine, sizes: tuple[int, ...], max_seconds: float) -> dict[
     found = {}
     for size in sizes:
         pile = np.stack(faces(engine, size))
-        call: Callable[[], object] = lambda pile=pile: engine.translate(pile, engine.labels.names[0])  # noqa: E731
+        call = partial(engine.translate, pile, engine.labels.names[0])
         found[size] = size * 1e3 / median(call_times(call, warm_up=2, max_calls=500, max_seconds=max_seconds))
     return found
 
