@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeGuard, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from stargan_rt import backends
+from stargan_rt import backends, profiling
+from stargan_rt.cuda.interop import Foreign, is_foreign, is_on_device, to_host
 from stargan_rt.errors import InputError, StarGANError
 from stargan_rt.images import Color, Image, Pixels, as_pixels, resize
 from stargan_rt.labels import Label, LabelSpace
 from stargan_rt.manifest import Manifest, read_manifest
 from stargan_rt.models import BUNDLED, bundled_model
+from stargan_rt.profiling import Profile
 
 if TYPE_CHECKING:
     from stargan_rt.backends import Backend
@@ -30,8 +33,13 @@ if TYPE_CHECKING:
 Images: TypeAlias = Sequence[Image] | npt.NDArray[np.uint8]
 Labels: TypeAlias = Sequence[Label] | npt.NDArray[np.float32]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 WORKERS = 2
-"""Threads of `map` and `submit`: one prepares the next image while the other one's is computed."""
+"""Least threads of `map` and `submit`: one prepares the next image while the other one's is computed."""
+TEXTS = 256
+"""Labels given as text whose vectors are remembered: making one takes as long as all the rest of `translate`."""
 BATCH = 8
 """Images a backend gets at once; more do not run faster, but need more memory."""
 
@@ -48,11 +56,15 @@ class Engine:
         manifest: what the model is.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+    def __init__(self, manifest: Manifest, backend: Backend, lanes: int = 1) -> None:
         """For `load` and tests; `backend` becomes the engine's own and is closed with it."""
         self.manifest = manifest
         self._backend = backend
-        self._workers = ThreadPoolExecutor(WORKERS, "stargan-rt")
+        self._ahead = 2 * max(WORKERS, lanes)
+        self._workers = ThreadPoolExecutor(max(WORKERS, lanes), "stargan-rt")
+        self._process = os.getpid()
+        self._profile: Profile | None = None
+        self._passes_of_text = functools.lru_cache(TEXTS)(manifest.labels.passes)
         self._calls = 0
         self._closing = False
         self._changed = threading.Condition()
@@ -64,6 +76,7 @@ class Engine:
         *,
         backend: str = "auto",
         threads: int | None = None,
+        lanes: int = 1,
         labels: LabelSpace | None = None,
     ) -> Engine:
         """Loads a model or an engine.
@@ -74,23 +87,29 @@ class Engine:
             backend: ``"openvino"``, ``"onnxruntime"``, ``"tensorrt"``, ``"tensorrt-rtx"``, or ``"auto"``: the one
                 that the engine was built for, else the first that is installed.
             threads: CPU threads; all cores by default.
+            lanes: of a GPU: so many calls are under way on it at a time, each with buffers of its own, so that one
+                call's copies overlap another one's computing. It raises the throughput of `map`, `submit` and several
+                threads; one call takes as long as before. `map` and `submit` get as many threads, at least two, on
+                the CPU too, where lanes mean nothing else.
             labels: of a plan without its manifest, in the order of the label vector; `backend` is then needed too.
 
         Raises:
             EngineLoadError: no such file, damaged, or not such a model.
             EngineIncompatibleError: a plan for another GPU or another version of TensorRT.
-            InputError: unknown backend, or fewer than one thread.
+            InputError: unknown backend, or fewer than one thread or lane.
             MissingDependencyError: the backend is not installed.
         """
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1; got {threads}")
+        if lanes < 1:
+            raise InputError(f"lanes must be at least 1; got {lanes}")
         if path in BUNDLED:
             path = bundled_model(str(path))
         path = Path(path)
         if labels is not None:
-            return cls(*backends.create_bare(backend, path, labels))
+            return cls(*backends.create_bare(backend, path, labels, lanes), lanes)
         manifest = read_manifest(path)
-        return cls(manifest, backends.create(backend, path, manifest, threads))
+        return cls(manifest, backends.create(backend, path, manifest, threads, lanes), lanes)
 
     @property
     def labels(self) -> LabelSpace:
@@ -114,52 +133,138 @@ class Engine:
 
     @overload
     def translate(
-        self, image: Image | Images, label: Label | Labels, *, color: Color = ..., keep_size: Literal[False] = ...
+        self,
+        image: Image | Images,
+        label: Label | Labels,
+        *,
+        color: Color = ...,
+        keep_size: Literal[False] = ...,
+        out: Pixels | None = ...,
     ) -> Pixels: ...
 
     @overload
     def translate(
-        self, image: Image | Images, label: Label | Labels, *, color: Color = ..., keep_size: bool
+        self,
+        image: Image | Images,
+        label: Label | Labels,
+        *,
+        color: Color = ...,
+        keep_size: bool,
+        out: Pixels | None = ...,
     ) -> Pixels | list[Pixels]: ...
 
+    @overload
+    def translate(self, image: Foreign, label: Label | Labels, *, out: Any = ..., stream: Any = ...) -> Any: ...
+
     def translate(
-        self, image: Image | Images, label: Label | Labels, *, color: Color = "rgb", keep_size: bool = False
-    ) -> Pixels | list[Pixels]:
-        """Translates one image or several, and waits for the result.
+        self,
+        image: Image | Images | Foreign,
+        label: Label | Labels,
+        *,
+        color: Color = "rgb",
+        keep_size: bool = False,
+        out: Any = None,
+        stream: Any = None,
+    ) -> Any:
+        """Translates one image or several, and waits for the result, but for arrays on the GPU.
 
         Args:
             image: one image — uint8 array ``(H, W, 3)``, path or PIL image — or several: a sequence of
-                these or an array ``(n, H, W, 3)``. Another size than the network's is resized to it.
+                these or an array ``(n, H, W, 3)``. Another size than the network's is resized to it. Arrays of other
+                libraries on the host, such as PyTorch's, are taken as NumPy's.
+                On the GPU, an array of PyTorch, CuPy, PyCUDA or of whatever has DLPack or
+                ``__cuda_array_interface__``: RGB, of the network's size, C-contiguous, on the engine's GPU.
             label: what to change: names (``"Blond_Hair, happy"``), a mapping (``{"happy": 0.7}``) or the
                 raw vector; or a sequence of these, one an image. One label goes with many images and one
                 image with many labels. Labels of several data sets of a jointly trained model are
                 applied one data set after the other, at the price of a run of the network each.
             color: channel order of arrays, given and returned: ``"rgb"`` or ``"bgr"``.
             keep_size: resize each result back to the size of its image.
+            out: array to write the result to, uint8 of the result's shape; it may be `image`. On the GPU, of any
+                library.
+            stream: for an image on the GPU, the CUDA stream to follow: an object with ``__cuda_stream__``, a stream
+                of PyTorch, CuPy or PyCUDA, or its handle; by default the one that the array's library uses now.
+                The image must be ready, and the result is, in the order of this stream; the host waits for neither.
 
         Returns:
-            One image and one label: a fresh uint8 array ``(H, W, 3)`` with values in [0, 255]. Several:
-            ``(n, H, W, 3)``, or with `keep_size` a list of n arrays.
+            `out` where it is given, else a fresh array. One image and one label: uint8 ``(H, W, 3)`` with values in
+            [0, 255]. Several: ``(n, H, W, 3)``, or with `keep_size` a list of n arrays. For an image on the GPU, an
+            array of its library, on the same GPU; of an unknown library, an object with both protocols.
 
         Raises:
-            InputError: an image that can't be used, or lengths that don't fit together.
+            InputError: an image, `out` or stream that can't be used, or lengths that don't fit together.
             LabelError: a label that the model does not have.
         """
         with self._call():
-            if _is_one_image(image) and _is_one_label(label):
-                return self._translate_one(image, label, color, keep_size)
-            pixels = [as_pixels(i, color) for i in ([image] if _is_one_image(image) else cast(Images, image))]
-            labels = [label] if _is_one_label(label) else cast(Labels, label)
-            outputs = _reordered(self._run(pixels, [self.labels.passes(one) for one in labels]), color)
+            return self._timed(self._translate, image, label, color, keep_size, out, stream)
+
+    def _translate(
+        self,
+        image: Image | Images | Foreign,
+        label: Label | Labels,
+        color: Color,
+        keep_size: bool,
+        out: Any,
+        stream: Any,
+    ) -> Any:
+        if not isinstance(image, np.ndarray) and is_foreign(image):
+            if is_on_device(image):
+                return self._translate_on_device(image, label, color, keep_size, out, stream)
+            image = to_host(image)
+        image = cast("Image | Images", image)
+        if stream is not None:
+            raise InputError("stream= goes with an image on the GPU; this one is on the host")
+        if _is_one_image(image) and _is_one_label(label):
+            return self._translate_one(image, label, color, keep_size, out)
+        pixels = [_pixels(i, color) for i in ([image] if _is_one_image(image) else cast(Images, image))]
+        labels = [label] if _is_one_label(label) else cast(Labels, label)
+        if out is not None:
+            if keep_size:
+                raise InputError("out= takes several results of one size; leave out keep_size")
+            _check_out(out, (max(len(pixels), len(labels)), *self.size, 3))
+        outputs = _reordered(self._run(pixels, [self._passes(one) for one in labels]), color)
+        if out is not None:
+            np.copyto(out, outputs)
+            return out
         if not keep_size:
             return outputs
         originals = pixels * len(outputs) if len(pixels) == 1 else pixels
         return [_resized_like(out, original) for out, original in zip(outputs, originals, strict=True)]
 
-    def _translate_one(self, image: Image, label: Label, color: Color, keep_size: bool) -> Pixels:
-        pixels = as_pixels(image, color)
-        output = _reordered(self._run([pixels], [self.labels.passes(label)])[0], color)
-        return _resized_like(output, pixels) if keep_size else output
+    def _translate_one(
+        self, image: Image, label: Label, color: Color, keep_size: bool, out: Pixels | None = None
+    ) -> Pixels:
+        pixels = _pixels(image, color)
+        passes = self._passes(label)
+        if out is None:
+            output = _reordered(self._run([pixels], [passes])[0], color)
+            return _resized_like(output, pixels) if keep_size else output
+        _check_out(out, (*(pixels.shape[:2] if keep_size else self.size), 3))
+        if out.shape == (*self.size, 3) and color == "rgb":
+            self._run([pixels], [passes], out[None])
+        else:
+            output = _reordered(self._run([pixels], [passes])[0], color)
+            np.copyto(out, _resized_like(output, pixels) if keep_size else output)
+        return out
+
+    def _translate_on_device(
+        self, image: Foreign, label: Label | Labels, color: Color, keep_size: bool, out: Any, stream: Any
+    ) -> Any:
+        if color != "rgb" or keep_size:
+            raise InputError(
+                "an image on the GPU is translated as it is, RGB and of the network's size; leave out color "
+                "and keep_size"
+            )
+        if _is_one_label(label):
+            return self._backend.run_on_device(image, self._passes(label), out, stream)
+        requests = [self._passes(one) for one in cast(Labels, label)]
+        if len({len(request) for request in requests}) != 1:
+            raise InputError(
+                "for images on the GPU, each label of a call must name as many data sets as the others; give at least "
+                "one label, and call once for each kind"
+            )
+        passes = [np.stack(vectors) for vectors in zip(*requests, strict=True)]
+        return self._backend.run_on_device(image, passes, out, stream)
 
     def translate_all(self, image: Image, *, color: Color = "rgb", keep_size: bool = False) -> dict[str, Pixels]:
         """Translates one image into every domain: label name → result, in the order of `labels.names`.
@@ -174,13 +279,16 @@ class Engine:
     def submit(self, image: Image, label: Label, *, color: Color = "rgb", keep_size: bool = False) -> Future[Pixels]:
         """Translates one image in the background; the Future holds the result of `translate` or its error.
 
-        Arrays are copied at once, so the caller may reuse them.
+        Arrays are copied at once, so the caller may reuse them; they are on the host.
         """
+        if not isinstance(image, np.ndarray) and is_foreign(image):
+            image = to_host(image)
+        self._check_process()
         with self._changed:
             self._check_open()
-            if isinstance(image, np.ndarray):
-                image = image.copy()
-            return self._workers.submit(self._translate_one, image, copy.copy(label), color, keep_size)
+            image = image.copy() if isinstance(image, np.ndarray) else image
+            label = copy.copy(label)
+            return self._workers.submit(lambda: self._timed(self._translate_one, image, label, color, keep_size))
 
     @overload
     def map(
@@ -231,7 +339,7 @@ class Engine:
         failure: Exception | None = None
         try:
             while True:
-                while failure is None and len(waiting) < 2 * WORKERS:
+                while failure is None and len(waiting) < self._ahead:
                     try:
                         image, wanted = next(pairs)
                     except StopIteration:
@@ -249,11 +357,45 @@ class Engine:
         if failure is not None:
             raise failure
 
+    @contextlib.contextmanager
+    def profile(self) -> Iterator[Profile]:
+        """Times every call that is made meanwhile, from any thread.
+
+            with engine.profile() as profile:
+                engine.translate("face.png", "happy")
+            print(profile.median(), profile.memory_bytes)
+
+        Profiled calls take a little longer: on a GPU, copies are no part of the graph then, and calls with arrays
+        on the GPU wait for their result. Where the package ``nvtx`` is installed, they show as ranges in Nsight
+        Systems.
+
+        Yields:
+            What is filled in as calls end.
+
+        Raises:
+            InputError: the engine is being profiled already, or closed.
+        """
+        self._check_process()
+        profile = Profile()
+        with self._changed:
+            self._check_open()
+            if self._profile is not None:
+                raise InputError("this engine is being profiled already; end that profile first")
+            self._profile = profile
+        try:
+            yield profile
+        finally:
+            self._profile = None
+            if not self._closing:
+                profile.memory_bytes = self._backend.memory_bytes()
+
     def close(self) -> None:
         """Waits for calls and futures in flight, then frees the network; no call begins any more.
 
         Not to be called from a callback of a future, which would wait for itself.
         """
+        if os.getpid() != self._process:
+            return  # nothing of it works here, and the other process still uses it
         with self._changed:
             if self._closing:
                 return
@@ -263,6 +405,13 @@ class Engine:
             self._changed.wait_for(lambda: self._calls == 0)
         self._backend.close()
 
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise InputError(
+                "this engine was loaded before the process forked, and neither its threads nor the GPU can be used in "
+                "the new process; load it there, or start processes by 'spawn' (multiprocessing.set_start_method)"
+            )
+
     def _check_open(self) -> None:
         if self._closing:
             raise InputError("this engine is closed; load it again with Engine.load")
@@ -270,6 +419,7 @@ class Engine:
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:
         """A call in flight, which `close` waits for."""
+        self._check_process()  # before the lock, which another thread may have held when the process forked
         with self._changed:
             self._check_open()
             self._calls += 1
@@ -279,6 +429,13 @@ class Engine:
             with self._changed:
                 self._calls -= 1
                 self._changed.notify_all()
+
+    def _timed(self, work: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+        profile = self._profile
+        if profile is None:
+            return work(*arguments, **options)
+        with profile.call():
+            return work(*arguments, **options)
 
     def __enter__(self) -> Engine:
         return self
@@ -292,7 +449,14 @@ class Engine:
         height, width = self.size
         return f"<Engine {width}x{height}, {len(self.labels.names)} labels, {self.precision}, {self.backend}>"
 
-    def _run(self, pixels: list[Pixels], requests: list[list[npt.NDArray[np.float32]]]) -> Pixels:
+    def _passes(self, label: Label) -> list[npt.NDArray[np.float32]]:
+        """The label vectors, which are read only: others may use them too."""
+        return self._passes_of_text(label) if isinstance(label, str) else self.labels.passes(label)
+
+    def _run(
+        self, pixels: list[Pixels], requests: list[list[npt.NDArray[np.float32]]], out: Pixels | None = None
+    ) -> Pixels:
+        """Of one image and one request, `out` may take the result."""
         count = max(len(pixels), len(requests))
         if not pixels or {len(pixels), len(requests)} - {1, count}:
             raise InputError(
@@ -303,7 +467,7 @@ class Engine:
         if count == 1:  # the hot path: no copy
             output = np.ascontiguousarray(fitted[0])[None]
             for vector in requests[0]:
-                output = self._backend.run(output, vector[None])
+                output = self._execute(output, vector[None], out)
             return output
         if len(requests) == 1:
             requests = requests * count
@@ -315,7 +479,21 @@ class Engine:
 
     def _run_batches(self, images: list[Pixels], vectors: list[npt.NDArray[np.float32]]) -> Pixels:
         parts = [slice(start, start + BATCH) for start in range(0, len(vectors), BATCH)]
-        return np.concatenate([self._backend.run(np.stack(images[part]), np.stack(vectors[part])) for part in parts])
+        return np.concatenate([self._execute(np.stack(images[part]), np.stack(vectors[part])) for part in parts])
+
+    def _execute(self, images: Pixels, labels: npt.NDArray[np.float32], out: Pixels | None = None) -> Pixels:
+        stages = profiling.current()
+        if stages is not None and not self._backend.on_gpu:
+            with stages.computing():
+                result = self._backend.run(images, labels)
+            if out is None:
+                return result
+            out[...] = result
+            return out
+        if out is None:
+            return self._backend.run(images, labels)
+        self._backend.run_into(images, labels, out)
+        return out
 
 
 def _is_one_image(image: Image | Images) -> TypeGuard[Image]:
@@ -331,6 +509,19 @@ def _is_one_label(label: Label | Iterable[Label]) -> TypeGuard[Label]:
         return True
     # A sequence of numbers is a raw vector; anything else is many labels.
     return isinstance(label, Sequence) and all(np.isscalar(v) and not isinstance(v, str) for v in label)
+
+
+def _pixels(image: Image, color: Color) -> Pixels:
+    if not isinstance(image, np.ndarray) and is_foreign(image):
+        image = to_host(image)
+    return as_pixels(image, color)
+
+
+def _check_out(out: Any, shape: tuple[int, ...]) -> None:
+    fits = isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == shape and out.flags.writeable
+    if not fits:
+        what = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__qualname__
+        raise InputError(f"out= must be a writable uint8 NumPy array of shape {shape} for this image; got {what}")
 
 
 def _reordered(pixels: Pixels, color: Color) -> Pixels:

@@ -64,11 +64,11 @@ def version(name: str) -> str | None:
     return None
 
 
-def create(name: str, path: Path, manifest: Manifest, threads: int | None) -> Backend:
+def create(name: str, path: Path, manifest: Manifest, threads: int | None, lanes: int = 1) -> Backend:
     """Loads a file into the named backend, or with ``"auto"`` into the one it was built for.
 
     An ONNX file runs on every CPU backend, so where its own is not installed, or it has none, ``"auto"``
-    takes the first that is.
+    takes the first that is. The CPU's backends have no lanes: more calls at a time would share the same cores.
 
     Raises:
         InputError: no such backend.
@@ -79,7 +79,7 @@ def create(name: str, path: Path, manifest: Manifest, threads: int | None) -> Ba
     if own in PLANS:
         if name not in ("auto", own):
             raise InputError(f"{path} is a plan for {own}; leave out --backend {name}, or give the .onnx file")
-        return backend_class(own)(path, manifest, threads)
+        return backend_class(own)(path, manifest, threads, lanes)
     if name in PLANS:
         raise InputError(f"{path} is an ONNX file; compile it first: stargan-rt build --onnx {path} --backend {name}")
     if name != "auto":
@@ -94,7 +94,7 @@ def create(name: str, path: Path, manifest: Manifest, threads: int | None) -> Ba
     raise MissingDependencyError("no backend is installed. " + "; ".join(reasons))
 
 
-def create_bare(name: str, path: Path, labels: LabelSpace) -> tuple[Manifest, Backend]:
+def create_bare(name: str, path: Path, labels: LabelSpace, lanes: int = 1) -> tuple[Manifest, Backend]:
     """Loads a plan that has no manifest beside it; the rest is read from the plan.
 
     Raises:
@@ -105,4 +105,4 @@ def create_bare(name: str, path: Path, labels: LabelSpace) -> tuple[Manifest, Ba
         raise InputError(f"labels are given for a bare plan only; name its backend, {' or '.join(PLANS)}; got {name!r}")
     from stargan_rt.backends.tensorrt import open_bare
 
-    return open_bare(name, path, labels)
+    return open_bare(name, path, labels, lanes)

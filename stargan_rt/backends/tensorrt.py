@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import math
-import threading
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,62 +12,40 @@ import numpy.typing as npt
 
 from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.backends.base import Backend
+from stargan_rt.backends.tensorrt_context import Contexts, RuntimeSettings, scratch_bytes
+from stargan_rt.cuda.lanes import Lanes
+from stargan_rt.cuda.memory import free_and_total, is_out_of_memory
 from stargan_rt.errors import EngineIncompatibleError, EngineLoadError, InputError, StarGANError
 from stargan_rt.images import Pixels
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED, Manifest, rebuild
 
 
-class _Memory:
-    """Pinned and device memory of one tensor, for the largest batch: its addresses never change."""
-
-    def __init__(self, cuda: Any, device: Any, stream: Any, batch: int, item: tuple[int, ...], dtype: type) -> None:
-        self._cuda, self._stream, self.item = cuda, stream, item
-        self._item_bytes = math.prod(item) * np.dtype(dtype).itemsize
-        self._host = cuda.LegacyPinnedMemoryResource().allocate(batch * self._item_bytes)
-        self._device = device.allocate(batch * self._item_bytes, stream=stream)
-        self.address = int(self._device.handle)
-        # By address, since older versions of numpy make read-only arrays of DLPack.
-        raw = (ctypes.c_uint8 * (batch * self._item_bytes)).from_address(int(self._host.handle))
-        self.array: npt.NDArray[Any] = np.ctypeslib.as_array(raw).view(dtype).reshape(batch, *item)
-
-    def upload(self, batch: int) -> None:
-        self._part(self._host, batch).copy_to(self._part(self._device, batch), stream=self._stream)
-
-    def download(self, batch: int) -> None:
-        self._part(self._device, batch).copy_to(self._part(self._host, batch), stream=self._stream)
-
-    def close(self) -> None:
-        self._device.close(self._stream)
-        self._host.close()
-
-    def _part(self, whole: Any, batch: int) -> Any:
-        return self._cuda.Buffer.from_handle(int(whole.handle), batch * self._item_bytes, owner=whole)
-
-
 class TensorRT(Backend):
-    """Runs a plan on the first GPU. One batch is under way at a time."""
+    """Runs a plan on the first GPU; on each lane, one batch is under way at a time."""
 
     name = "tensorrt"
+    on_gpu = True
     _version_parts = 2  # of a version, those that must be equal
 
-    def __init__(self, path: Path, manifest: Manifest | None, threads: int | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest | None, threads: int | None = None, lanes: int = 1) -> None:
         """Loads a plan.
 
         Args:
             path: the file.
             manifest: what it is told to be; None checks only what the plan tells itself.
             threads: not used.
+            lanes: calls that may be under way at a time.
 
         Raises:
             MissingDependencyError: the library or cuda.core is not installed.
-            EngineLoadError: no such file, or one that can't be read.
+            EngineLoadError: no such file, one that can't be read, or not enough memory on the GPU.
             EngineIncompatibleError: made for another version or GPU, damaged, or another network; or no GPU.
         """
         self._trt = library.vendor(self.name)
         self.version: str = self._trt.__version__
         self._path, self._manifest = path, manifest
-        self._lock = threading.Lock()
+        self._asked_lanes = lanes
         build = manifest.build if manifest is not None else {}
         version = str(build.get("backend_version", self.version))
         if version.split(".")[: self._version_parts] != self.version.split(".")[: self._version_parts]:
@@ -82,10 +59,7 @@ class TensorRT(Backend):
         self._check_intact(data)
         self._engine = self._load(data, tuple(build.get("targets", ())))
         self._check_contract()
-        try:
-            self._prepare()
-        except Exception as error:  # cuda.core's exceptions derive from nothing narrower
-            raise EngineLoadError(f"no memory or no stream for {path} on the GPU: {error}") from error
+        self._prepare(data)
 
     def plan_signature(self) -> tuple[tuple[int, int], int]:
         """((height, width), length of a label), as the plan has them."""
@@ -94,43 +68,42 @@ class TensorRT(Backend):
 
     def run(self, images: Pixels, labels: npt.NDArray[np.float32]) -> Pixels:
         translated = np.empty_like(images)
-        with self._lock, library.log(self._trt).collected() as lines:
-            try:
-                self._device.set_current()  # the calling thread may never have seen CUDA
-                for start in range(0, len(images), self._batches[1]):
-                    part = slice(start, start + self._batches[1])
-                    translated[part] = self._execute(images[part], labels[part])
-            except Exception as error:  # cuda.core's exceptions derive from nothing narrower
-                raise StarGANError(
-                    library.with_lines(f"the GPU failed on {self._path} ({error}); load the engine again", lines)
-                ) from error
+        self.run_into(images, labels, translated)
         return translated
+
+    def run_into(self, images: Pixels, labels: npt.NDArray[np.float32], out: Pixels) -> None:
+        with self._failures_told():
+            self._lanes.run(images, labels, out)
+
+    def run_on_device(self, image: Any, passes: Sequence[npt.NDArray[np.float32]], out: Any, stream: Any) -> Any:
+        with self._failures_told():
+            return self._lanes.run_on_device(image, passes, out, stream)
+
+    def memory_bytes(self) -> dict[str, int]:
+        found = self._lanes.memory_bytes()
+        return {**found, "device": found["device"] + len(self._lanes) * scratch_bytes(self._engine)}
 
     def layers(self) -> dict[str, int] | None:
         return library.layers_of_plan(self._trt, self._engine) or None
 
     def close(self) -> None:
-        with self._lock:
-            self._device.set_current()
-            self._stream.sync()
-            del self._context, self._engine
-            for memory in self._memory.values():
-                memory.close()
-            self._stream.close()
+        self._lanes.close()
+        self._runtime.close()
+        del self._engine
 
-    def _execute(self, images: Pixels, labels: npt.NDArray[np.float32]) -> Pixels:
-        count = len(images)
-        batch = max(count, self._batches[0])  # rows past ours hold what was there before; nobody reads their result
-        for name, values in ((IMAGE, images), (LABEL, labels)):
-            memory = self._memory[name]
-            memory.array[:count] = values
-            memory.upload(batch)
-            _succeed(self._context.set_input_shape(name, (batch, *memory.item)), f"{name} of {batch}")
-        _succeed(self._context.execute_async_v3(stream_handle=int(self._stream.handle)), "the execution")
-        self._memory[TRANSLATED].download(batch)
-        self._stream.sync()
-        result: Pixels = self._memory[TRANSLATED].array[:count]
-        return result
+    @contextlib.contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        with library.log(self._trt).collected() as lines:
+            try:
+                yield
+            except StarGANError:
+                raise
+            except Exception as error:  # cuda.core's exceptions derive from nothing narrower
+                left = self._lanes.left
+                rest = f"its lane is given up, {left} of {len(self._lanes)} go on" if left else "load the engine again"
+                raise StarGANError(
+                    library.with_lines(f"the GPU failed on {self._path} ({error}); {rest}", lines)
+                ) from error
 
     def _check_intact(self, data: bytes) -> None:
         """Where the library can tell, refuses what is no plan before a GPU is needed."""
@@ -141,6 +114,7 @@ class TensorRT(Backend):
 
     def _load(self, data: bytes, targets: tuple[str, ...]) -> Any:
         gpu, reason = library.gpu()
+        self._gpu = gpu
         if gpu:
             if targets and not any(_covers(target, gpu) for target in targets):
                 raise self._incompatible(
@@ -151,6 +125,8 @@ class TensorRT(Backend):
         with library.interrupts_deferred():
             engine, lines = library.deserialise(self._trt, data)
         if engine is None:
+            if gpu and is_out_of_memory(*lines):
+                raise self._unprepared("", lines, len(data))
             if any("Serialization" in line for line in lines):
                 raise self._incompatible("is damaged, or of another version", lines)
             if not gpu:
@@ -180,23 +156,40 @@ class TensorRT(Backend):
         if found != expected:
             raise self._incompatible(f"is another network, for one item {found}; expected {expected}")
 
-    def _prepare(self) -> None:
-        """Makes the stream, the execution context and all memory that a run needs."""
-        cuda = library.cuda()
+    def _prepare(self, plan: bytes) -> None:
+        """Makes the lanes, with all memory that a run needs."""
         size, dim = self.plan_signature()
         fixed = self._engine.get_tensor_shape(IMAGE)[0]
-        smallest, _, largest = (shape[0] for shape in self._engine.get_tensor_profile_shape(IMAGE, 0))
-        self._batches = (smallest, largest) if fixed == -1 else (fixed, fixed)
-        # Not the default stream: TensorRT would synchronise with everything else on the GPU.
-        self._stream = self._device.create_stream(options=cuda.StreamOptions(nonblocking=True))
-        self._context = self._engine.create_execution_context()
-        _succeed(self._context is not None, "the execution context")
-        tensors = {IMAGE: ((*size, 3), np.uint8), LABEL: ((dim,), np.float32), TRANSLATED: ((*size, 3), np.uint8)}
-        self._memory: dict[str, _Memory] = {}
-        for name, (item, dtype) in tensors.items():
-            memory = _Memory(cuda, self._device, self._stream, self._batches[1], item, dtype)
-            _succeed(self._context.set_tensor_address(name, memory.address), f"the address of {name}")
-            self._memory[name] = memory
+        smallest, _, largest = (int(shape[0]) for shape in self._engine.get_tensor_profile_shape(IMAGE, 0))
+        batches = (smallest, largest) if fixed == -1 else (int(fixed), int(fixed))
+
+        def connect(stream: Any) -> Contexts:
+            return Contexts(self._trt, self._engine, self._runtime, self._device, stream)
+
+        with library.log(self._trt).collected() as lines:
+            try:
+                self._runtime = RuntimeSettings(self._trt, self._engine, plan, self._gpu)
+                capture = not self._runtime.captures_itself
+                self._lanes = Lanes(
+                    library.cuda(), self._device, connect, size, dim, batches, self._asked_lanes, capture
+                )
+            except Exception as error:  # cuda.core's exceptions derive from nothing narrower
+                buffers = largest * (2 * size[0] * size[1] * 3 + 4 * dim)
+                asked = self._asked_lanes * (scratch_bytes(self._engine) + buffers)
+                raise self._unprepared(str(error), lines, asked) from error
+
+    def _unprepared(self, error: str, lines: list[str], asked: int) -> EngineLoadError:
+        if not is_out_of_memory(error, *lines):
+            return EngineLoadError(library.with_lines(f"{self._path} can't be made ready on the GPU: {error}", lines))
+        sizes = free_and_total()
+        found = f"{_mib(sizes[0])} of {_mib(sizes[1])} are free" if sizes else "less is free"
+        return EngineLoadError(
+            library.with_lines(
+                f"{self._path} does not fit into the memory of the GPU: {_mib(asked)} are asked for, {found}. End "
+                "other programs, load it with fewer lanes, or build it with a smaller --max-batch",
+                lines,
+            )
+        )
 
     def _incompatible(self, what: str, lines: list[str] | None = None) -> EngineIncompatibleError:
         own = self._manifest is not None and self._manifest.build
@@ -213,7 +206,7 @@ class TensorRTRTX(TensorRT):
     _version_parts = 4
 
 
-def open_bare(backend: str, path: Path, labels: LabelSpace) -> tuple[Manifest, Backend]:
+def open_bare(backend: str, path: Path, labels: LabelSpace, lanes: int = 1) -> tuple[Manifest, Backend]:
     """Loads a plan without its manifest, and makes one of what the plan and the caller tell.
 
     Raises:
@@ -221,7 +214,7 @@ def open_bare(backend: str, path: Path, labels: LabelSpace) -> tuple[Manifest, B
         EngineLoadError, MissingDependencyError: as `TensorRT`.
     """
     kind = TensorRT if backend == "tensorrt" else TensorRTRTX
-    loaded = kind(path, None)
+    loaded = kind(path, None, lanes=lanes)
     size, dim = loaded.plan_signature()
     if dim != labels.dim:
         loaded.close()
@@ -235,6 +228,5 @@ def _covers(target: str, gpu: str) -> bool:
     return target == gpu or (target.endswith("+") and int(gpu[2:]) >= int(target[2:-1]))
 
 
-def _succeed(status: bool, what: str) -> None:
-    if not status:
-        raise RuntimeError(f"TensorRT refused {what}")
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"

@@ -1,13 +1,14 @@
 import ctypes
 import dataclasses
 import json
+import logging
 import subprocess
 import sys
-import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from pretended_cuda import Array, Cuda, Stream, values
 
 from stargan_rt import EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.backends import tensorrt
@@ -119,57 +120,6 @@ def test_another_gpu(path, manifest, monkeypatch):
 # Running, on a pretended GPU: what it computes is real, where it computes is not
 
 
-class Buffer:
-    def __init__(self, handle, size, owner):
-        self.handle, self.size, self.owner, self.closed = handle, size, owner, False
-
-    @classmethod
-    def from_handle(cls, handle, size, owner):
-        return cls(handle, size, owner)
-
-    @classmethod
-    def allocate(cls, size, stream=None):
-        memory = (ctypes.c_uint8 * size)()
-        return cls(ctypes.addressof(memory), size, memory)
-
-    def copy_to(self, other, *, stream):
-        assert stream is not None
-        assert self.size == other.size
-        ctypes.memmove(other.handle, self.handle, self.size)
-
-    def close(self, stream=None):
-        self.closed = True
-
-
-class Stream:
-    handle, closed = 7, False
-
-    def sync(self):
-        assert not self.closed
-
-    def close(self):
-        self.closed = True
-
-
-class Device:
-    def __init__(self, number):
-        assert number == 0
-
-    def set_current(self):
-        pass
-
-    allocate = staticmethod(Buffer.allocate)
-
-    def create_stream(self, options):
-        assert options.nonblocking
-        return Stream()
-
-
-CUDA = types.SimpleNamespace(
-    Device=Device, Buffer=Buffer, LegacyPinnedMemoryResource=lambda: Buffer, StreamOptions=types.SimpleNamespace
-)
-
-
 class Network:
     """An engine, its context and its inspector: 255 - image, plus the first label value."""
 
@@ -184,6 +134,7 @@ class Network:
         )
         self.num_io_tensors = len(self.tensors)
         self.addresses, self.shapes, self.executed, self.works = {}, {}, [], True
+        self.cuda, self.configs = Cuda(), []
 
     def get_tensor_name(self, i):
         return list(self.tensors)[i]
@@ -200,7 +151,8 @@ class Network:
     def get_tensor_profile_shape(self, name, profile):
         return [(batch, *self.tensors[name][2][1:]) for batch in self.batches]
 
-    def create_execution_context(self):
+    def create_execution_context(self, config=None):
+        self.configs.append(config)
         return self
 
     def create_engine_inspector(self):
@@ -219,7 +171,10 @@ class Network:
         return self.batches[0] <= shape[0] <= self.batches[2]
 
     def execute_async_v3(self, stream_handle):
-        assert stream_handle == 7
+        self.cuda.put(stream_handle, self.compute)
+        return self.works
+
+    def compute(self):
         batch, pixels = self.shapes["image"][0], SIZE[0] * SIZE[1] * 3
         assert self.shapes["label"] == (batch, DIM)
         self.executed.append(batch)
@@ -230,17 +185,19 @@ class Network:
 
         image, label = array("image", ctypes.c_uint8, pixels), array("label", ctypes.c_float, DIM)
         array("translated", ctypes.c_uint8, pixels)[:] = 255 - image + label[:, :1].astype(np.uint8)
-        return self.works
 
 
 @pytest.fixture
-def load(rtx, path, monkeypatch):
-    def load(network, manifest=None):
+def load(rtx, path, monkeypatch, tmp_path):
+    monkeypatch.setenv("STARGAN_RT_CACHE", str(tmp_path / "cache"))
+
+    def load(network, manifest=None, lanes=1):
+        is_network = isinstance(network, Network)
+        cuda = network.cuda if is_network else Cuda()
         monkeypatch.setattr(library, "gpu", lambda: ("sm89", ""))
-        monkeypatch.setattr(library, "cuda", lambda: CUDA)
-        found = (network, []) if isinstance(network, Network) else (None, network)
-        monkeypatch.setattr(library, "deserialise", lambda trt, data: found)
-        return tensorrt.TensorRTRTX(path, manifest)
+        monkeypatch.setattr(library, "cuda", lambda: cuda)
+        monkeypatch.setattr(library, "deserialise", lambda trt, data: (network, []) if is_network else (None, network))
+        return tensorrt.TensorRTRTX(path, manifest, lanes=lanes)
 
     return load
 
@@ -261,7 +218,7 @@ def test_run_splits_and_fills_batches(rtx, load, manifest, random, count, smalle
     backend.run(images[:1] // 2, labels[:1])
     np.testing.assert_array_equal(out, kept)  # nobody else's memory
     backend.close()
-    assert backend._stream.closed
+    assert network.cuda.allocated == 0
 
 
 def test_run_from_several_threads(rtx, load, random):
@@ -286,10 +243,131 @@ def test_a_static_plan_runs_at_its_batch(rtx, load):
 
 def test_a_failure_of_the_gpu_is_told(rtx, load):
     network = Network(rtx)
-    backend = load(network)
+    backend = load(network, lanes=2)
     network.works = False
+    one = np.zeros((1, *SIZE, 3), np.uint8), np.zeros((1, DIM), np.float32)
+    with pytest.raises(StarGANError, match=r"TensorRT refused the execution.*its lane is given up, 1 of 2 go on"):
+        backend.run(*one)
     with pytest.raises(StarGANError, match=r"TensorRT refused the execution.*load the engine again"):
-        backend.run(np.zeros((1, *SIZE, 3), np.uint8), np.zeros((1, DIM), np.float32))
+        backend.run(*one)
+    with pytest.raises(StarGANError, match=r"no lane is left.*load the engine again"):
+        backend.run(*one)
+    backend.close()
+
+
+def test_images_on_the_device(rtx, load, random):
+    network = Network(rtx)
+    backend = load(network)
+    image = random.integers(5, 250, (*SIZE, 3), np.uint8)
+    label = np.zeros(DIM, np.float32)
+    out = backend.run_on_device(Array(image), [label], None, Stream(network.cuda))
+    np.testing.assert_array_equal(values(out), 255 - image)
+    with pytest.raises(InputError, match="not C-contiguous"):
+        backend.run_on_device(Array(image[:, ::-1]), [label], None, None)
+
+
+def test_no_memory_for_the_lanes_tells_what_is_asked_and_what_is_free(rtx, load, monkeypatch):
+    def no_memory(*_, stream):
+        raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: no")
+
+    network = Network(rtx)
+    network.device_memory_size_v2 = 300 << 20
+    monkeypatch.setattr(tensorrt, "free_and_total", lambda: (100 << 20, 4096 << 20))
+    monkeypatch.setattr(type(network.cuda.device), "allocate", no_memory)
+    message = r"600 MiB are asked for, 100 MiB of 4,096 MiB are free\. .*fewer lanes.*--max-batch"
+    with pytest.raises(EngineLoadError, match=message):
+        load(network, lanes=2)
+    with pytest.raises(EngineLoadError, match=r"2 MiB are asked for, 100 MiB of 4,096 MiB are free"):
+        load(["[defaultAllocator.cpp] Error Code 1: Cuda Runtime (out of memory)"])
+
+
+def test_another_failure_at_load_is_told(rtx, load):
+    network = Network(rtx)
+    network.set_tensor_address = lambda name, address: False
+    with pytest.raises(EngineLoadError, match=r"can't be made ready on the GPU: TensorRT refused the address of image"):
+        load(network)
+
+
+def test_contexts_of_a_lane_share_their_scratch_memory(rtx, load, random):
+    network = Network(rtx)
+    network.device_memory_size_v2 = 1000
+    given = []
+    network.set_device_memory = lambda address, size: given.append((address, size))
+    backend = load(network, lanes=2)
+    images = random.integers(5, 250, (3, *SIZE, 3), np.uint8)
+    for count in (3, 2, 3):
+        out = backend.run(images[:count], np.zeros((count, DIM), np.float32))
+        np.testing.assert_array_equal(out, 255 - images[:count])
+    assert network.configs == [rtx.ExecutionContextAllocationStrategy.USER_MANAGED] * 4  # batches 1, 3, 2; 1 of lane 1
+    assert len({address for address, _ in given}) == 2
+    assert {size for _, size in given} == {1000}
+    assert backend.memory_bytes()["device"] > 2000
+    backend.close()
+    assert network.cuda.allocated == 0
+
+
+class Cache:
+    """A runtime cache of TensorRT-RTX."""
+
+    def __init__(self):
+        self.held = b""
+
+    def deserialize(self, data):
+        self.held = data
+        return True
+
+    def serialize(self):
+        return self.held + b"kernels"
+
+
+class Config:
+    """A runtime config of TensorRT-RTX."""
+
+    cuda_graph_strategy = None
+
+    def create_runtime_cache(self):
+        return Cache()
+
+    def set_runtime_cache(self, cache):
+        self.cache = cache
+        return True
+
+
+@pytest.fixture
+def configured(rtx):
+    network = Network(rtx)
+    network.config = Config()
+    network.create_runtime_config = lambda: network.config
+    return network
+
+
+def test_tensorrt_rtx_captures_by_itself_on_one_context_a_lane(rtx, load, configured, random):
+    backend = load(configured, lanes=2)
+    assert configured.config.cuda_graph_strategy == rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    images = random.integers(5, 250, (3, *SIZE, 3), np.uint8)
+    for count in (3, 2, 3, 3, 2):
+        out = backend.run(images[:count], np.zeros((count, DIM), np.float32))
+        np.testing.assert_array_equal(out, 255 - images[:count])
+    assert configured.configs == [configured.config] * 2
+    assert "launch" not in [entry[0] for entry in configured.cuda.log]  # never both
+
+
+def test_tensorrt_rtx_keeps_its_kernels(load, configured, tmp_path):
+    load(configured).close()
+    (file,) = (tmp_path / "cache" / "kernels").iterdir()
+    assert file.read_bytes() == b"kernels"
+    again = load(configured)
+    assert configured.config.cache.held == b"kernels"
+    again.close()
+    assert file.read_bytes() == b"kernels" * 2
+
+
+def test_kernels_that_can_not_be_kept_are_a_warning(load, configured, tmp_path, caplog):
+    backend = load(configured)
+    (tmp_path / "cache").write_text("no folder")
+    with caplog.at_level(logging.WARNING):
+        backend.close()
+    assert "compiled kernels are not kept" in caplog.text
 
 
 def test_a_bare_plan_tells_its_signature(rtx, load, path):

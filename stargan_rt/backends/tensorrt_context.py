@@ -1,0 +1,132 @@
+"""Execution contexts of a plan, as the lanes want them, and what TensorRT-RTX keeps between runs."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from stargan_rt.errors import InputError
+from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+
+logger = logging.getLogger(__name__)
+
+
+class Context:
+    """A batch size on an execution context: a `stargan_rt.cuda.lane.Network`."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        self._shapes[name] = shape
+
+    def set_address(self, name: str, address: int) -> None:
+        succeed(self._context.set_tensor_address(name, address), f"the address of {name}")
+
+    def enqueue(self, stream: int) -> None:
+        for name, shape in self._shapes.items():  # other batch sizes may share the context
+            succeed(self._context.set_input_shape(name, shape), f"{name} of {shape[0]}")
+        succeed(self._context.execute_async_v3(stream_handle=stream), "the execution")
+
+
+class Contexts:
+    """The contexts of one lane: a `stargan_rt.cuda.lane.NetworkSource`.
+
+    TensorRT gets a context a batch size, since a captured graph goes on reading what its context keeps for its shape.
+    Their scratch memory is one: the lane's stream runs them one after the other. TensorRT-RTX gets one context for
+    all, which keeps a graph a shape by itself.
+    """
+
+    def __init__(self, trt: Any, engine: Any, runtime: RuntimeSettings, device: Any, stream: Any) -> None:
+        self._trt, self._engine, self._runtime = trt, engine, runtime
+        self._shared: Any = None
+        self._scratch: Any = None
+        self._scratch_bytes = scratch_bytes(engine)
+        if runtime.captures_itself:
+            self._shared = self._engine.create_execution_context(runtime.config)
+            succeed(self._shared is not None, "the execution context")
+        elif self._scratch_bytes:
+            self._scratch = device.allocate(self._scratch_bytes, stream=stream)
+
+    def connect(self) -> Context:
+        if self._shared is not None:
+            return Context(self._shared)
+        if self._scratch is None:
+            context = self._engine.create_execution_context()
+            succeed(context is not None, "the execution context")
+        else:
+            strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            context = self._engine.create_execution_context(strategy)
+            succeed(context is not None, "the execution context")
+            context.set_device_memory(int(self._scratch.handle), self._scratch_bytes)
+        return Context(context)
+
+    def close(self) -> None:
+        self._shared = None
+        if self._scratch is not None:
+            self._scratch.close()
+
+
+class RuntimeSettings:
+    """What TensorRT-RTX does better by itself: capturing graphs, and keeping the kernels it compiles.
+
+    It compiles a plan's kernels on the machine that runs it, at first general ones and better ones in the background,
+    and captures a graph when those are there; capturing from outside would keep the first ones for ever. TensorRT has
+    none of this.
+
+    Attributes:
+        config: for `create_execution_context`; None where there is nothing to set.
+        captures_itself: whether calls must not be captured by anybody else.
+    """
+
+    def __init__(self, trt: Any, engine: Any, plan: bytes, architecture: str) -> None:
+        self.config: Any = None
+        self.captures_itself = False
+        self._cache: Any = None
+        if not hasattr(trt, "CudaGraphStrategy") or not hasattr(engine, "create_runtime_config"):
+            return
+        self.config = engine.create_runtime_config()
+        self.config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        self.captures_itself = True
+        if hasattr(self.config, "create_runtime_cache"):
+            key = hashlib.sha256(plan + f"{trt.__name__} {trt.__version__} {architecture}".encode()).hexdigest()
+            self._path = cache_folder() / "kernels" / f"{key[:32]}.bin"
+            self._cache = self.config.create_runtime_cache()
+            self._before = self._read()
+            # It looks for itself whether the kernels are of this GPU and driver, and else leaves them.
+            if self._before:
+                self._cache.deserialize(self._before)
+            self.config.set_runtime_cache(self._cache)
+
+    def close(self) -> None:
+        """Keeps what was compiled since, for the next time; where that can't be written, a warning says so."""
+        if self._cache is None:
+            return
+        data = bytes(memoryview(self._cache.serialize()))
+        if data != self._before:
+            try:
+                with written_whole(self._path, CACHE_MEND) as temporary:
+                    temporary.write_bytes(data)
+            except InputError as error:
+                logger.warning("compiled kernels are not kept for the next time: %s", error)
+        self._cache = self.config = None
+
+    def _read(self) -> bytes:
+        try:
+            return Path(self._path).read_bytes()
+        except OSError:
+            return b""
+
+
+def scratch_bytes(engine: Any) -> int:
+    """What each lane needs on the device beside its buffers."""
+    return int(getattr(engine, "device_memory_size_v2", 0))
+
+
+def succeed(status: bool, what: str) -> None:
+    """Turns a False of TensorRT into an exception."""
+    if not status:
+        raise RuntimeError(f"TensorRT refused {what}")
