@@ -31,6 +31,7 @@ from stargan_rt.build.layers import typed_layers
 from stargan_rt.build.plan import compile_plan, plan_targets
 from stargan_rt.build.quantize import activation_scales
 from stargan_rt.build.recipe import search
+from stargan_rt.build.rewrite import widen_last_convolution
 from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.files import written_whole
 from stargan_rt.manifest import Manifest, plan_manifest_path, read_onnx, sha256, sha256_of, write_to_onnx
@@ -147,6 +148,8 @@ class _Maker:
         progress("float32 master", 0, 1)
         with self._running(model, "onnxruntime", "fp32") as reference:
             self.gate = Gate(reference.run, self.images, master.labels)
+        if backend == "openvino":  # where it was measured: 5 % less time in every precision
+            self.model = widen_last_convolution(model)
 
     def make(self) -> tuple[bytes, dict[str, Any]]:
         """The plan or the typed ONNX, and what the manifest says of it."""

@@ -1,4 +1,4 @@
-"""Exact rewrites of the graph that make it faster on every runtime that was measured."""
+"""Exact rewrites of the graph that make it faster."""
 
 from __future__ import annotations
 
