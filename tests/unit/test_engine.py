@@ -65,8 +65,11 @@ def test_labels_of_two_data_sets_are_applied_one_after_the_other(joint_model, im
         expected = engine.translate(engine.translate(image, "Blond_Hair"), "happy")
         np.testing.assert_array_equal(engine.translate(image, "Blond_Hair, happy"), expected)
         single, both = engine.translate([image, image[::-1]], ["Beard", "Blond_Hair, happy"])
-        np.testing.assert_array_equal(single, engine.translate(image, "Beard"))
-        np.testing.assert_array_equal(both, engine.translate(image[::-1], "Blond_Hair, happy"))
+        for found, expected in (
+            (single, engine.translate(image, "Beard")),
+            (both, engine.translate(image[::-1], "Blond_Hair, happy")),
+        ):  # sums of a batch are not always rounded as those of one image
+            assert np.abs(found.astype(int) - expected).max() <= 2
 
 
 def test_bgr_in_bgr_out(engine, image):
