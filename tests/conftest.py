@@ -69,6 +69,12 @@ def engine(request: pytest.FixtureRequest, model: Path):
         yield loaded
 
 
+@pytest.fixture(scope="session")
+def rtx():
+    """The module of TensorRT-RTX, which compiles without a GPU."""
+    return pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: pip install 'stargan-rt[tensorrt-rtx]'")
+
+
 @pytest.fixture
 def random() -> np.random.Generator:
     return np.random.default_rng(0)

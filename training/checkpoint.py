@@ -39,7 +39,7 @@ class TrainState:
     d_scaler: torch.amp.GradScaler
     iteration: int = 0
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Copy of the generator's weights → its loss when last saved; see `trainer.score`."""
+    """Copy of the generator's weights → its loss when last scored; see `trainer.score`."""
 
     @classmethod
     def fresh(cls, config: TrainConfig, space: LabelSpace, device: str | None = None) -> TrainState:

@@ -216,7 +216,8 @@ class Watch:
             if kind is None:
                 self._check_finite()
             if self.processes.first and self.saved < self.state.iteration and self._finite():
-                self._save()
+                # Whoever takes the machine back gives no time to score; the last score stands.
+                self._save(scored=kind is None)
                 self._sample()
         finally:
             self.live.stop()
@@ -266,8 +267,9 @@ class Watch:
             for name, value in values.items():
                 self.board.add_scalar(name, value, iteration)
 
-    def _save(self) -> None:
-        self.state.scores = score(self.state, self.datasets, self.processes.device)
+    def _save(self, scored: bool = True) -> None:
+        if scored:
+            self.state.scores = score(self.state, self.datasets, self.processes.device)
         self.state.save(self.out / "latest.pt")
         self.saved = self.state.iteration
 

@@ -148,7 +148,7 @@ class _Maker:
         progress("float32 master", 0, 1)
         with self._running(model, "onnxruntime", "fp32") as reference:
             self.gate = Gate(reference.run, self.images, master.labels)
-        if backend == "openvino":  # where it was measured: 5 % less time in every precision
+        if backend == "openvino":  # where it was measured to gain (benchmarks/rewrites.py)
             self.model = widen_last_convolution(model)
 
     def make(self) -> tuple[bytes, dict[str, Any]]:

@@ -11,9 +11,9 @@ import os
 
 import numpy as np
 import pytest
+from lanes_backend import LanesBackend
 
 from stargan_rt import Engine, LabelSpace, Manifest
-from stargan_rt.backends.base import Backend
 from stargan_rt.cuda.lanes import Lanes
 
 LABELS = LabelSpace({"faces": ("Blond_Hair", "happy", "sad")})
@@ -86,31 +86,6 @@ def make_lanes(size=(128, 128), batches=(1, 8), count=1, capture=True, launches=
     return Lanes(cuda, device, connect, size, LABELS.dim, batches, count, capture)
 
 
-class KernelBackend(Backend):
-    name = "kernels"
-    on_gpu = True
-
-    def __init__(self, lanes):
-        self.lanes = lanes
-
-    def run(self, images, labels):
-        out = np.empty_like(images)
-        self.lanes.run(images, labels, out)
-        return out
-
-    def run_into(self, images, labels, out):
-        self.lanes.run(images, labels, out)
-
-    def run_on_device(self, image, passes, out, stream):
-        return self.lanes.run_on_device(image, passes, out, stream)
-
-    def memory_bytes(self):
-        return self.lanes.memory_bytes()
-
-    def close(self):
-        self.lanes.close()
-
-
 def make_engine(size=(128, 128), lanes=1, **options):
-    backend = KernelBackend(make_lanes(size, count=lanes, **options))
+    backend = LanesBackend(make_lanes(size, count=lanes, **options))
     return Engine(Manifest(LABELS, size, "fp32", 0, 0), backend, lanes)

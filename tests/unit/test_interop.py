@@ -7,42 +7,22 @@ import types
 import numpy as np
 import pytest
 import torch
+from lanes_backend import LanesBackend
 from pretended_cuda import Array, Cuda, Invert, Stream, values
 
 from stargan_rt import Engine, InputError, LabelSpace, Manifest
-from stargan_rt.backends.base import Backend
 from stargan_rt.cuda.interop import DeviceArray, is_foreign, is_on_device, to_host
 from stargan_rt.cuda.lanes import Lanes
 
 SIZE, DIM = (32, 32), 3
 
 
-class PretendedGPU(Backend):
+class PretendedGPU(LanesBackend):
     """Lanes with the inverting network as a backend."""
-
-    name = "pretended"
-    on_gpu = True
 
     def __init__(self, cuda, dim):
         self.source = Invert(cuda)
-        self.lanes = Lanes(cuda, cuda.device, lambda stream: self.source, SIZE, dim, (1, 4))
-
-    def run(self, images, labels):
-        out = np.empty_like(images)
-        self.lanes.run(images, labels, out)
-        return out
-
-    def run_into(self, images, labels, out):
-        self.lanes.run(images, labels, out)
-
-    def run_on_device(self, image, passes, out, stream):
-        return self.lanes.run_on_device(image, passes, out, stream)
-
-    def memory_bytes(self):
-        return self.lanes.memory_bytes()
-
-    def close(self):
-        self.lanes.close()
+        super().__init__(Lanes(cuda, cuda.device, lambda stream: self.source, SIZE, dim, (1, 4)))
 
 
 def engine_of(cuda, labels):

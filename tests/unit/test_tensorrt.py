@@ -23,11 +23,6 @@ SIZE, DIM = (32, 32), 5
 
 
 @pytest.fixture(scope="module")
-def rtx():
-    return pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: pip install 'stargan-rt[tensorrt-rtx]'")
-
-
-@pytest.fixture(scope="module")
 def plan(rtx, model):
     """The small model for a GPU that is not here."""
     return compile_plan("tensorrt-rtx", model.read_bytes(), BuildConfig(targets=("sm89",)), SIZE, DIM)

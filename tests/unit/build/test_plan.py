@@ -16,11 +16,6 @@ SIZE, DIM = (32, 32), 5
 
 
 @pytest.fixture(scope="module")
-def rtx():
-    return pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: pip install 'stargan-rt[tensorrt-rtx]'")
-
-
-@pytest.fixture(scope="module")
 def compiled(rtx, model):
     """Compiles the small model, or another, with some settings."""
 
