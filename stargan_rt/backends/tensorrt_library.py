@@ -103,7 +103,7 @@ def log(trt: Any) -> Any:
             self._listeners: list[list[str]] = []
 
         def log(self, severity: Any, message: str) -> None:
-            _logger.debug("%s: %s", severity.name, message)  # for --verbose; what matters is in the errors
+            _logger.debug("%s: %s", severity, message)  # for --verbose; what matters is in the errors
             if int(severity) <= int(trt.ILogger.WARNING):
                 with self._lock:
                     for lines in self._listeners:
