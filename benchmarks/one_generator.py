@@ -1,4 +1,4 @@
-"""The paper's claim, reproduced small: `python -m benchmarks.one_generator`.
+"""The paper's claim, reproduced small: `python -m benchmarks one-generator`.
 
 One generator for all domains of two data sets, trained with mask vectors, against
 
@@ -30,7 +30,6 @@ from rich.table import Table
 from torch import Tensor
 
 from stargan_rt.files import written_whole
-from stargan_rt.terminal import run
 from training.checkpoint import TrainState
 from training.classifier import Classifier, classify, trained_classifier
 from training.config import TrainConfig
@@ -208,7 +207,3 @@ def main(iterations: int, image_size: int, conv_dim: int, classifier_steps: int,
         }
         with written_whole(output) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    run(main)

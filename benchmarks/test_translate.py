@@ -1,18 +1,23 @@
-"""What `Engine.translate` adds to the bare backend call: `pytest benchmarks -s`.
+"""What `Engine.translate`, `submit` and `map` add to the backend: `pytest benchmarks -s`.
 
-Each benchmark checks its result too, so nothing is fast because it is wrong.
+Each benchmark checks its result too, so nothing is fast because it is wrong. Ratios are to a yardstick
+timed in turns: `python -m benchmarks regressions` compares them with the saved ones.
 """
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 import numpy as np
 import pytest
 
+from benchmarks.conftest import Against
+from benchmarks.one_network import Answering, Device, engine_with
+from benchmarks.test_labels import plain_python
 from stargan_rt import Engine
-from stargan_rt.images import as_pixels, resize
+from stargan_rt.images import fitted, write_image
 
 MAX_OVERHEAD_MS = 0.3
 
@@ -28,15 +33,13 @@ def face():
     return np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 
 
-def test_translate(benchmark, engine, face):
-    out = benchmark(engine.translate, face, "Blond_Hair")
-    assert out.shape == (128, 128, 3)
-
-
-def test_bare_backend(benchmark, engine, face):
+def test_translate(against: Against, engine, face):
+    """Against the bare backend call."""
     label = engine.labels.encode("Blond_Hair")[None]
-    out = benchmark(engine._backend.run, face[None], label)
-    np.testing.assert_array_equal(out[0], engine.translate(face, "Blond_Hair"))
+    out = against(
+        lambda: engine.translate(face, "Blond_Hair"), lambda: engine._backend.run(face[None], label), rounds=7
+    )
+    np.testing.assert_array_equal(out, engine._backend.run(face[None], label)[0])
 
 
 def test_overhead_of_translate(engine, face):
@@ -63,12 +66,37 @@ def test_overhead_of_translate(engine, face):
     assert overhead_ms <= MAX_OVERHEAD_MS
 
 
-def test_encode_label(benchmark, engine):
-    vector = benchmark(engine.labels.encode, "Blond_Hair, Eyeglasses")
-    assert vector[engine.labels.names.index("Eyeglasses")] == 1
+def test_translate_with_a_network_that_takes_no_time(against: Against, face):
+    """Against plain Python work, a hundred calls a round."""
+    answer = face[::-1][None].copy()
+    with engine_with(Answering(answer)) as engine:
+        out = against(lambda: [engine.translate(face, "happy") for _ in range(100)][-1], plain_python)
+    np.testing.assert_array_equal(out, answer[0])
 
 
-def test_fit_a_camera_frame(benchmark):
-    frame = np.random.default_rng(0).integers(0, 256, (1080, 1080, 3), np.uint8)
-    out = benchmark(lambda: resize(as_pixels(frame), (128, 128)))
-    assert abs(int(out.mean()) - int(frame.mean())) <= 1
+def test_submit(against: Against, face):
+    """Against handing the copy of an image to a thread, a hundred times a round."""
+    answer = face[::-1][None].copy()
+    with engine_with(Answering(answer)) as engine, ThreadPoolExecutor(2) as pool:
+
+        def plain():
+            return [pool.submit(face.copy).result() for _ in range(100)][-1]
+
+        out = against(lambda: [engine.submit(face, "happy").result() for _ in range(100)][-1], plain)
+    np.testing.assert_array_equal(out, answer[0])
+
+
+def test_map_hides_reading_behind_a_device(against: Against, tmp_path):
+    """Against the bare device on prepared arrays; reading a file takes about as long as the device."""
+    random, paths = np.random.default_rng(0), []
+    for number in range(12):
+        paths.append(tmp_path / f"{number}.jpg")
+        write_image(paths[-1], random.integers(0, 256, (512, 512, 3), np.uint8))
+    device = Device(seconds=0.006)
+    prepared = [fitted(path, (128, 128))[0] for path in paths]
+    with engine_with(device) as engine:
+        label = engine.labels.encode("happy")[None]
+        outs = against(
+            lambda: list(engine.map(paths, "happy")), lambda: [device.run(p[None], label) for p in prepared], rounds=8
+        )
+    np.testing.assert_array_equal(np.stack(outs), np.stack(prepared))

@@ -1,4 +1,4 @@
-"""Training speed against a plain loop: `python -m benchmarks.training_step`.
+"""Training speed against a plain loop: `python -m benchmarks training-step`.
 
 The plain loop is what one writes from the paper with PyTorch alone: float32, default memory format,
 `nn.InstanceNorm2d`, the graph kept through the generator in the critic's step, and a loader that
@@ -25,7 +25,6 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from stargan_rt.files import written_whole
-from stargan_rt.terminal import run
 from training.checkpoint import TrainState
 from training.config import TrainConfig
 from training.data.dataset import Dataset, joint_space
@@ -166,7 +165,3 @@ def main(
     if output:
         with written_whole(output) as temporary:
             temporary.write_text(json.dumps(result, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -81,6 +81,7 @@ def translate(
     engine: str,
     backend: str,
     threads: int | None,
+    lanes: int,
 ) -> None:
     """Translate image files, and the images in folders."""
     from stargan_rt.errors import InputError
@@ -88,7 +89,7 @@ def translate(
 
     if (label is None) == (not every):
         raise click.UsageError("give either --label LABEL or --all")
-    with load(engine, backend, threads) as loaded:
+    with load(engine, backend, threads, lanes) as loaded:
         labels = loaded.labels.names if label is None else (label,)
         for each in labels:  # a wrong label is said before any image is read
             loaded.labels.passes(each)

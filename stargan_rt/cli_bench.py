@@ -15,12 +15,16 @@ from stargan_rt.cli_options import PATH, engine_options, load
 @click.option("--seconds", type=click.FloatRange(min=0.2), default=3.0, help="Time for each scenario.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--plot", type=PATH, help="Picture of the latency distribution and the batch curve; needs matplotlib.")
-def bench(engine: str, backend: str, threads: int | None, seconds: float, as_json: bool, plot: Path | None) -> None:
-    """Time an engine: one caller, batches, several callers at once, cold start."""
+def bench(
+    engine: str, backend: str, threads: int | None, lanes: int, seconds: float, as_json: bool, plot: Path | None
+) -> None:
+    """Time an engine: one caller, batches, several callers at once, lanes, cold start."""
     from stargan_rt.bench.report import measure
 
-    with load(engine, backend, threads) as loaded:
-        report = measure(loaded, engine, seconds=seconds, progress=lambda phase: click.echo(phase, err=True))
+    with load(engine, backend, threads, lanes) as loaded:
+        report = measure(
+            loaded, engine, threads=threads, seconds=seconds, progress=lambda phase: click.echo(phase, err=True)
+        )
     if plot:
         report.plot(plot)
     if as_json:

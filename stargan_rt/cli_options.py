@@ -39,6 +39,13 @@ class Names(click.ParamType):  # type: ignore[type-arg]
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose an engine, the same for every command."""
     for option in (
+        click.option(
+            "--lanes",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Calls under way at a time: as many as CPU cores, or 2 on a GPU, is best for many images.",
+        ),
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads  [default: all cores]"),
         click.option(
             "--backend", default="auto", metavar="NAME", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime."
@@ -51,8 +58,8 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def load(engine: str, backend: str, threads: int | None) -> Engine:
+def load(engine: str, backend: str, threads: int | None, lanes: int = 1) -> Engine:
     """Loads what `engine_options` chose."""
     from stargan_rt.engine import Engine
 
-    return Engine.load(engine, backend=backend, threads=threads)
+    return Engine.load(engine, backend=backend, threads=threads, lanes=lanes)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from stargan_rt import backends, profiling
 from stargan_rt.cuda.interop import Foreign, is_foreign, is_on_device, to_host
 from stargan_rt.errors import InputError, StarGANError
-from stargan_rt.images import Color, Image, Pixels, as_pixels, resize
+from stargan_rt.images import Color, Image, Pixels, fitted, resize
 from stargan_rt.labels import Label, LabelSpace
 from stargan_rt.manifest import Manifest, read_manifest
 from stargan_rt.models import BUNDLED, bundled_model
@@ -87,10 +87,10 @@ class Engine:
             backend: ``"openvino"``, ``"onnxruntime"``, ``"tensorrt"``, ``"tensorrt-rtx"``, or ``"auto"``: the one
                 that the engine was built for, else the first that is installed.
             threads: CPU threads; all cores by default.
-            lanes: of a GPU: so many calls are under way on it at a time, each with buffers of its own, so that one
-                call's copies overlap another one's computing. It raises the throughput of `map`, `submit` and several
-                threads; one call takes as long as before. `map` and `submit` get as many threads, at least two, on
-                the CPU too, where lanes mean nothing else.
+            lanes: so many calls are under way at a time, each with buffers of its own, which raises the throughput of
+                `map`, `submit` and several threads. On a GPU one call's copies overlap another one's computing, and
+                one call takes as long as before. On a CPU the cores are shared out: as many lanes as cores give
+                the highest throughput, and one call takes that many times as long.
             labels: of a plan without its manifest, in the order of the label vector; `backend` is then needed too.
 
         Raises:
@@ -170,7 +170,8 @@ class Engine:
 
         Args:
             image: one image — uint8 array ``(H, W, 3)``, path or PIL image — or several: a sequence of
-                these or an array ``(n, H, W, 3)``. Another size than the network's is resized to it. Arrays of other
+                these or an array ``(n, H, W, 3)``. Another size than the network's is resized to it; large JPEG files
+                are decoded at a part of their size (`stargan_rt.images.fitted`). Arrays of other
                 libraries on the host, such as PyTorch's, are taken as NumPy's.
                 On the GPU, an array of PyTorch, CuPy, PyCUDA or of whatever has DLPack or
                 ``__cuda_array_interface__``: RGB, of the network's size, C-contiguous, on the engine's GPU.
@@ -216,7 +217,9 @@ class Engine:
             raise InputError("stream= goes with an image on the GPU; this one is on the host")
         if _is_one_image(image) and _is_one_label(label):
             return self._translate_one(image, label, color, keep_size, out)
-        pixels = [_pixels(i, color) for i in ([image] if _is_one_image(image) else cast(Images, image))]
+        images = [image] if _is_one_image(image) else cast(Images, image)
+        ready = [_fitted(i, self.size, color) for i in images]
+        pixels = [one for one, _ in ready]
         labels = [label] if _is_one_label(label) else cast(Labels, label)
         if out is not None:
             if keep_size:
@@ -228,23 +231,24 @@ class Engine:
             return out
         if not keep_size:
             return outputs
-        originals = pixels * len(outputs) if len(pixels) == 1 else pixels
-        return [_resized_like(out, original) for out, original in zip(outputs, originals, strict=True)]
+        shapes = [shape for _, shape in ready]
+        shapes = shapes * len(outputs) if len(shapes) == 1 else shapes
+        return [resize(out, shape) for out, shape in zip(outputs, shapes, strict=True)]
 
     def _translate_one(
         self, image: Image, label: Label, color: Color, keep_size: bool, out: Pixels | None = None
     ) -> Pixels:
-        pixels = _pixels(image, color)
+        pixels, shape = _fitted(image, self.size, color)
         passes = self._passes(label)
         if out is None:
             output = _reordered(self._run([pixels], [passes])[0], color)
-            return _resized_like(output, pixels) if keep_size else output
-        _check_out(out, (*(pixels.shape[:2] if keep_size else self.size), 3))
+            return resize(output, shape) if keep_size else output
+        _check_out(out, (*(shape if keep_size else self.size), 3))
         if out.shape == (*self.size, 3) and color == "rgb":
             self._run([pixels], [passes], out[None])
         else:
             output = _reordered(self._run([pixels], [passes])[0], color)
-            np.copyto(out, _resized_like(output, pixels) if keep_size else output)
+            np.copyto(out, resize(output, shape) if keep_size else output)
         return out
 
     def _translate_on_device(
@@ -317,7 +321,8 @@ class Engine:
     ) -> Iterator[Pixels | StarGANError]:
         """Translates a stream of images, in order: the next ones are read and prepared meanwhile.
 
-        Takes from `images` only a few ahead of what it has given out, so endless streams work.
+        Takes from `images` only a few ahead of what it has given out, so endless streams work. An engine loaded with
+        several lanes has the highest throughput.
 
         Args:
             images: any iterable of images.
@@ -456,22 +461,21 @@ class Engine:
     def _run(
         self, pixels: list[Pixels], requests: list[list[npt.NDArray[np.float32]]], out: Pixels | None = None
     ) -> Pixels:
-        """Of one image and one request, `out` may take the result."""
+        """Of images of the network's size; of one image and one request, `out` may take the result."""
         count = max(len(pixels), len(requests))
         if not pixels or {len(pixels), len(requests)} - {1, count}:
             raise InputError(
                 f"{len(pixels)} images and {len(requests)} labels do not fit together; give as many labels as "
                 "images, or one of either"
             )
-        fitted = [resize(p, self.size) for p in pixels]
         if count == 1:  # the hot path: no copy
-            output = np.ascontiguousarray(fitted[0])[None]
+            output = np.ascontiguousarray(pixels[0])[None]
             for vector in requests[0]:
                 output = self._execute(output, vector[None], out)
             return output
         if len(requests) == 1:
             requests = requests * count
-        outputs = self._run_batches(fitted * count if len(fitted) == 1 else fitted, [r[0] for r in requests])
+        outputs = self._run_batches(pixels * count if len(pixels) == 1 else pixels, [r[0] for r in requests])
         for number in range(1, max(map(len, requests))):
             rows = [row for row, request in enumerate(requests) if len(request) > number]
             outputs[rows] = self._run_batches(list(outputs[rows]), [requests[row][number] for row in rows])
@@ -511,10 +515,10 @@ def _is_one_label(label: Label | Iterable[Label]) -> TypeGuard[Label]:
     return isinstance(label, Sequence) and all(np.isscalar(v) and not isinstance(v, str) for v in label)
 
 
-def _pixels(image: Image, color: Color) -> Pixels:
+def _fitted(image: Image, size: tuple[int, int], color: Color) -> tuple[Pixels, tuple[int, int]]:
     if not isinstance(image, np.ndarray) and is_foreign(image):
         image = to_host(image)
-    return as_pixels(image, color)
+    return fitted(image, size, color)
 
 
 def _check_out(out: Any, shape: tuple[int, ...]) -> None:
@@ -526,11 +530,6 @@ def _check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 def _reordered(pixels: Pixels, color: Color) -> Pixels:
     return pixels if color == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
-
-
-def _resized_like(pixels: Pixels, original: Pixels) -> Pixels:
-    height, width = original.shape[:2]
-    return resize(pixels, (height, width))
 
 
 def _result(future: Future[Pixels], return_exceptions: bool) -> Pixels | StarGANError:

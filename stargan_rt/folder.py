@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stargan_rt.engine import Engine
 from stargan_rt.errors import InputError, StarGANError
-from stargan_rt.images import SUFFIXES, image_files, read_image, write_image
+from stargan_rt.images import SUFFIXES, image_files, write_image
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def translate_files(engine: Engine, jobs: Sequence[Job], keep_size: bool) -> Ite
         return
     for job in jobs:
         try:
-            pictures = engine.translate(read_image(job.source), list(job.outputs.values()), keep_size=keep_size)
+            pictures = engine.translate(job.source, list(job.outputs.values()), keep_size=keep_size)
         except StarGANError as error:
             yield job, error
         else:

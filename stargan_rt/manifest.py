@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stargan_rt.errors import EngineIncompatibleError, EngineLoadError, LabelError
 from stargan_rt.labels import LabelSpace
+from stargan_rt.onnx_header import read_header
 
 if TYPE_CHECKING:
     import onnx
@@ -20,6 +21,7 @@ METADATA_KEY = "stargan_rt"
 VERSION = 1
 IMAGE, LABEL, TRANSLATED = "image", "label", "translated"
 """Names of the graph's inputs and output, the same for every backend."""
+MEND = "export it again with: python -m export --checkpoint CKPT --output PATH"
 
 
 @dataclass(frozen=True)
@@ -94,51 +96,68 @@ def write_to_onnx(manifest: Manifest, model: onnx.ModelProto) -> None:
 
 
 def read_onnx(path: Path) -> tuple[Manifest, onnx.ModelProto]:
-    """Reads an ONNX file and checks that it keeps the contract of `export`.
-
-    The contract: inputs ``image`` uint8 ``[batch, H, W, 3]`` RGB and ``label`` float32 ``[batch, c]``,
-    output ``translated`` uint8 ``[batch, H, W, 3]``, and a manifest in the metadata.
+    """Reads an ONNX file whole, and checks that it keeps the contract of `export`.
 
     Raises:
-        EngineLoadError: no such file, not an ONNX, damaged, or the ONNX of another network.
+        EngineLoadError: as `read_onnx_manifest`, or the graph is damaged.
     """
     import onnx
     from google.protobuf.message import DecodeError
 
-    if not path.is_file():
-        raise EngineLoadError(f"no model at {path}; make one with: python -m export --checkpoint CKPT --output {path}")
-    mend = "export it again with: python -m export --checkpoint CKPT --output PATH"
+    manifest = read_onnx_manifest(path)
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()
-        raise EngineLoadError(
-            f"{path} is damaged or not an ONNX file ({reason[0] if reason else 'empty'}); {mend}"
-        ) from None
-    found = _signature(model)
-    entries = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
-    if not entries:
-        raise EngineLoadError(f"{path} is an ONNX without stargan-rt's manifest, with {found}; {mend}")
+        raise _damaged(path, error) from None
+    return manifest, model
+
+
+def read_onnx_manifest(path: Path) -> Manifest:
+    """Reads the manifest in an ONNX file and checks that it is the file's, leaving the network to the backend.
+
+    The contract: inputs ``image`` uint8 ``[batch, H, W, 3]`` RGB and ``label`` float32 ``[batch, c]``,
+    output ``translated`` uint8 ``[batch, H, W, 3]``, all weights inside, and a manifest in the metadata.
+
+    Raises:
+        EngineLoadError: no such file, not an ONNX, cut off, or the ONNX of another network.
+    """
+    if not path.is_file():
+        raise EngineLoadError(f"no model at {path}; make one with: python -m export --checkpoint CKPT --output {path}")
     try:
-        manifest = Manifest.from_dict(json.loads(entries[0]))
+        header = read_header(path)
+    except (ValueError, RecursionError, OSError) as error:
+        raise _damaged(path, error) from None
+    if METADATA_KEY not in header.metadata:
+        raise EngineLoadError(f"{path} is an ONNX without stargan-rt's manifest, with {header.signature}; {MEND}")
+    if not header.self_contained:
+        raise EngineLoadError(f"{path} keeps its weights in other files, and a model is one file; {MEND}")
+    try:
+        manifest = Manifest.from_dict(json.loads(header.metadata[METADATA_KEY]))
     except (ValueError, RecursionError, EngineLoadError) as error:
-        raise EngineLoadError(f"{path}: the manifest can't be read ({error}); {mend}") from None
+        raise EngineLoadError(f"{path}: the manifest can't be read ({error}); {MEND}") from None
     height, width = manifest.size
     expected = (
         f"inputs {IMAGE} uint8 [batch, {height}, {width}, 3], {LABEL} float32 [batch, {manifest.labels.dim}]; "
         f"outputs {TRANSLATED} uint8 [batch, {height}, {width}, 3]"
     )
-    if found != expected:
-        raise EngineLoadError(f"{path} is not the network that its manifest tells: {found}; expected {expected}")
-    return manifest, model
+    if header.signature != expected:
+        raise EngineLoadError(
+            f"{path} is not the network that its manifest tells: {header.signature}; expected {expected}"
+        )
+    return manifest
+
+
+def _damaged(path: Path, error: Exception) -> EngineLoadError:
+    reason = str(error).strip().splitlines()
+    return EngineLoadError(f"{path} is damaged or not an ONNX file ({reason[0] if reason else 'empty'}); {MEND}")
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of an ONNX file or of a plan; errors are those of `read_onnx` and `read_plan`."""
+    """The manifest of an ONNX file or of a plan; errors are those of `read_onnx_manifest` and `read_plan`."""
     if path.suffix in (".engine", ".plan") or plan_manifest_path(path).is_file():
         return read_plan(path)
-    return read_onnx(path)[0]
+    return read_onnx_manifest(path)
 
 
 def plan_manifest_path(plan: Path) -> Path:
@@ -187,21 +206,6 @@ def rebuild(manifest: Manifest | None = None) -> str:
     if config.get("precision") == "int8":
         flags.append(f"--calib {config.get('calib')}")
     return f"stargan-rt build --onnx {manifest.build.get('source', {}).get('file', 'MODEL.onnx')} {' '.join(flags)}"
-
-
-def _signature(model: onnx.ModelProto) -> str:
-    from onnx import TensorProto
-
-    types: dict[int, str] = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
-
-    def describe(value: onnx.ValueInfoProto) -> str:
-        tensor = value.type.tensor_type
-        dims = [d.dim_param or str(d.dim_value) for d in tensor.shape.dim]
-        return f"{value.name} {types.get(tensor.elem_type, tensor.elem_type)} [{', '.join(dims)}]"
-
-    weights = {w.name for w in model.graph.initializer}
-    inputs = ", ".join(describe(i) for i in model.graph.input if i.name not in weights)
-    return f"inputs {inputs}; outputs {', '.join(describe(o) for o in model.graph.output)}"
 
 
 def sha256(path: Path) -> str:

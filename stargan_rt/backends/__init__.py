@@ -68,7 +68,7 @@ def create(name: str, path: Path, manifest: Manifest, threads: int | None, lanes
     """Loads a file into the named backend, or with ``"auto"`` into the one it was built for.
 
     An ONNX file runs on every CPU backend, so where its own is not installed, or it has none, ``"auto"``
-    takes the first that is. The CPU's backends have no lanes: more calls at a time would share the same cores.
+    takes the first that is.
 
     Raises:
         InputError: no such backend.
@@ -83,13 +83,13 @@ def create(name: str, path: Path, manifest: Manifest, threads: int | None, lanes
     if name in PLANS:
         raise InputError(f"{path} is an ONNX file; compile it first: stargan-rt build --onnx {path} --backend {name}")
     if name != "auto":
-        return backend_class(name)(path, manifest, threads)
+        return backend_class(name)(path, manifest, threads, lanes)
     reasons = []
     for candidate in sorted(CPU_BACKENDS, key=lambda candidate: candidate != own):
         # Only a missing package passes the turn on; a backend that fails on the file must be heard.
         reason = unavailable(candidate)
         if reason is None:
-            return backend_class(candidate)(path, manifest, threads)
+            return backend_class(candidate)(path, manifest, threads, lanes)
         reasons.append(f"{candidate}: {reason}")
     raise MissingDependencyError("no backend is installed. " + "; ".join(reasons))
 

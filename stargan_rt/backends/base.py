@@ -41,7 +41,7 @@ class Backend(ABC):
             path: the file.
             manifest: what it is.
             threads: CPU threads; None leaves the choice to the library.
-            lanes: calls that may be under way on a GPU at a time; the CPU's backends are not asked.
+            lanes: calls that may be under way at a time; on a CPU they share out the threads.
 
         Raises:
             EngineLoadError: the library refuses the file.

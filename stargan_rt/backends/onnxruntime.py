@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stargan_rt import machine
 from stargan_rt.backends.base import Backend
 from stargan_rt.errors import EngineLoadError, MissingDependencyError
 from stargan_rt.images import Pixels
@@ -23,10 +24,12 @@ class ONNXRuntime(Backend):
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int | None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, threads: int | None, lanes: int = 1) -> None:
         self.version: str = ort.__version__
         options = ort.SessionOptions()
-        if threads is not None:
+        if lanes > 1:  # with one thread, a call computes on its caller's
+            options.intra_op_num_threads = max(1, (threads or machine.cores()) // lanes)
+        elif threads is not None:
             options.intra_op_num_threads = threads
         options.log_severity_level = 3  # its warnings are for its developers; errors are raised
         try:

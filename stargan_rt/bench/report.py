@@ -16,6 +16,8 @@ from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
 from stargan_rt.files import written_whole
 
+LANES = tuple(sorted({1, 2, min(8, machine.cores())}))
+"""Of the sweep."""
 NOISY = 1.3
 """p90 over p50 of a single stream above which the machine is said to be noisy."""
 
@@ -29,6 +31,7 @@ class Report:
         single_stream: latency of one caller.
         images_a_second: batch size → offline throughput.
         streams: callers at once → images a second and their latency.
+        lanes: lanes of an engine, with as many callers → images a second.
         cold_start: ms of import, load and first translation in a fresh process.
         peak_memory_mib: of this process.
         warnings: why the figures may be off.
@@ -39,6 +42,7 @@ class Report:
     single_stream: Latency
     images_a_second: dict[int, float]
     streams: dict[int, tuple[float, Latency]]
+    lanes: dict[int, float]
     cold_start: dict[str, float]
     peak_memory_mib: float | None
     warnings: list[str]
@@ -51,6 +55,7 @@ class Report:
             "single_stream": asdict(self.single_stream),
             "images_a_second": self.images_a_second,
             "streams": {n: {"images_a_second": speed, **asdict(seen)} for n, (speed, seen) in self.streams.items()},
+            "lanes": self.lanes,
             "cold_start": self.cold_start,
             "peak_memory_mib": self.peak_memory_mib,
             "warnings": self.warnings,
@@ -67,6 +72,7 @@ class Report:
             "offline, images a second by batch: " + ", ".join(f"{n}: {s:.1f}" for n, s in self.images_a_second.items()),
             "callers at once, images a second (p99 ms): "
             + ", ".join(f"{n}: {speed:.1f} ({seen.p99_ms:.1f})" for n, (speed, seen) in self.streams.items()),
+            "lanes with as many callers, images a second: " + ", ".join(f"{n}: {s:.1f}" for n, s in self.lanes.items()),
             f"cold start in ms: {cold}",
             f"peak memory {self.peak_memory_mib:.0f} MiB" if self.peak_memory_mib else "peak memory not known",
             *(f"warning: {warning}" for warning in self.warnings),
@@ -98,6 +104,7 @@ def measure(
     engine: Engine,
     path: str,
     *,
+    threads: int | None = None,
     seconds: float = 3.0,
     sizes: tuple[int, ...] = (1, 2, 4, 8),
     callers: tuple[int, ...] = (1, 2, 4),
@@ -107,7 +114,8 @@ def measure(
 
     Args:
         engine: loaded from `path`.
-        path: for the fresh processes of the cold start.
+        path: to load it again, with other lanes and in fresh processes.
+        threads: that it was loaded with.
         seconds: of each scenario; the sweeps share it among their points.
         sizes: batch sizes of the sweep.
         callers: threads at once.
@@ -120,6 +128,8 @@ def measure(
     throughput = scenarios.batches(engine, sizes, seconds / len(sizes))
     progress("callers at once")
     parallel = scenarios.streams(engine, callers, seconds / len(callers))
+    progress("lanes")
+    laned = scenarios.lanes(path, engine.backend, threads, LANES, seconds / len(LANES))
     progress("cold start")
     cold = scenarios.cold_start(path, engine.backend)
     warnings = []
@@ -139,4 +149,4 @@ def measure(
         **({"GPU": gpu} if (gpu := machine.gpu()) else {}),
         "system": platform.system(),
     }
-    return Report(about, latency, throughput, parallel, cold, scenarios.peak_memory_mib(), warnings, times)
+    return Report(about, latency, throughput, parallel, laned, cold, scenarios.peak_memory_mib(), warnings, times)

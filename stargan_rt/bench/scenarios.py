@@ -80,6 +80,15 @@ def streams(engine: Engine, callers: tuple[int, ...], seconds: float) -> dict[in
     return found
 
 
+def lanes(path: str, backend: str, threads: int | None, counts: tuple[int, ...], seconds: float) -> dict[int, float]:
+    """Lanes → images a second of an engine loaded with so many, with as many callers at once."""
+    found = {}
+    for count in counts:
+        with Engine.load(path, backend=backend, threads=threads, lanes=count) as engine:
+            found[count] = streams(engine, (count,), seconds)[count][0]
+    return found
+
+
 def cold_start(path: str, backend: str, rounds: int = 3) -> dict[str, float]:
     """Ms from a fresh process to the first picture: import, load, first translation, and their sum; medians.
 

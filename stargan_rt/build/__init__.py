@@ -29,9 +29,9 @@ from stargan_rt.build.gate import Gate, Quality
 from stargan_rt.build.half import to_half
 from stargan_rt.build.layers import typed_layers
 from stargan_rt.build.plan import compile_plan, plan_targets
-from stargan_rt.build.quantize import activation_scales
+from stargan_rt.build.quantize import activation_grids
 from stargan_rt.build.recipe import search
-from stargan_rt.build.rewrite import widen_last_convolution
+from stargan_rt.build.rewrite import fold_label, widen_last_convolution
 from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.files import written_whole
 from stargan_rt.manifest import Manifest, plan_manifest_path, read_onnx, sha256, sha256_of, write_to_onnx
@@ -148,8 +148,8 @@ class _Maker:
         progress("float32 master", 0, 1)
         with self._running(model, "onnxruntime", "fp32") as reference:
             self.gate = Gate(reference.run, self.images, master.labels)
-        if backend == "openvino":  # where it was measured to gain (benchmarks/rewrites.py)
-            self.model = widen_last_convolution(model)
+        if backend not in PLANS:  # where they were measured to gain (benchmarks/rewrites.py)
+            self.model = widen_last_convolution(fold_label(model))
 
     def make(self) -> tuple[bytes, dict[str, Any]]:
         """The plan or the typed ONNX, and what the manifest says of it."""
@@ -193,13 +193,14 @@ class _Maker:
             return to_half(self.model, precision, half_norms=self.backend == "openvino" and precision == "bf16")
         self.progress("calibration", 0, 1)
         runs = cover(self.images.calibration, self.master.labels, len(self.images.calibration))
-        scales = activation_scales(self.model, [(image, label) for _, image, label in runs])
+        pairs = [(image, label) for _, image, label in runs]
+        grids = activation_grids(self.model, pairs, unsigned=self.backend not in PLANS)
 
         def judge(candidate: onnx.ModelProto) -> Quality:
             with self._running(candidate, self.runner, "int8") as running:
                 return self.gate.judge(running.run)
 
-        typed, recipe = search(self.model, scales, judge, self.config.budget_db, self.config.groups, self.progress)
+        typed, recipe = search(self.model, grids, judge, self.config.budget_db, self.config.groups, self.progress)
         facts["int8"] = {**recipe.to_dict(), "calibration_runs": len(runs)}
         return typed
 

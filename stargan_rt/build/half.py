@@ -40,6 +40,8 @@ def to_half(model: onnx.ModelProto, precision: str, *, half_norms: bool = False)
     for node in graph.node:
         computes_half = node.output[0] in inside and (half_norms or node.op_type != "InstanceNormalization")
         for index, name in enumerate(node.input):
+            if computes_half and name in weights and weights[name].data_type != TensorProto.FLOAT:
+                continue  # indices and shapes
             if computes_half and name in weights:
                 values = numpy_helper.to_array(weights[name])
                 stored = values.astype(np.float16) if precision == "fp16" else _bfloat16_bits(values)

@@ -1,12 +1,14 @@
 """int8: symmetric Q/DQ pairs around the convolutions, the one form that every runtime here takes.
 
 TensorRT wants zero points of 0, signed activations and per-channel weights; OpenVINO and ONNX Runtime
-compute the same file. Biases, norms and residual sums stay in float32.
+compute the same file. For these two, what comes out of a ReLU may be unsigned: all 256 values are used
+then, and x86 multiplies them as they are. Biases, norms and residual sums stay in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +20,24 @@ from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL
 
 LEVELS = 127
+"""Largest whole number of weights and signed activations."""
 SAMPLE = 4096
 """Values of a tensor that are kept of each calibration image."""
 CLIPS = np.linspace(0.2, 1.0, 41)
 """Shares of the largest value at which an activation's range is tried to end."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a quantised activation can have: `scale` times whole numbers.
+
+    Attributes:
+        scale: distance of two of them.
+        signed: the numbers are -127 to 127 (int8), else 0 to 255 (uint8).
+    """
+
+    scale: float
+    signed: bool = True
 
 
 def layer_groups(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
@@ -38,10 +54,10 @@ def layer_groups(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
     }
 
 
-def activation_scales(
-    model: onnx.ModelProto, pairs: Iterable[tuple[Pixels, npt.NDArray[np.float32]]]
-) -> dict[str, float]:
-    """Input tensor of each convolution → its int8 scale.
+def activation_grids(
+    model: onnx.ModelProto, pairs: Iterable[tuple[Pixels, npt.NDArray[np.float32]]], *, unsigned: bool = False
+) -> dict[str, Grid]:
+    """Input tensor of each convolution → how it is rounded.
 
     The range ends where the squared error of rounding and clipping together is least, on a sample of
     the values that the calibration images cause.
@@ -49,8 +65,10 @@ def activation_scales(
     Args:
         model: float32.
         pairs: images uint8 ``(H, W, 3)`` and label vectors.
+        unsigned: what comes out of a ReLU goes without a sign; TensorRT refuses such a graph.
     """
     names = [node.input[0] for layers in layer_groups(model).values() for node in layers]
+    positive = {name for node in model.graph.node if node.op_type == "Relu" for name in node.output}
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
@@ -65,21 +83,26 @@ def activation_scales(
             flat = np.abs(values.ravel())
             largest[name] = max(largest[name], float(flat.max()))
             samples[name].append(flat[random.integers(0, flat.size, SAMPLE)])
-    return {name: _best_scale(np.concatenate(samples[name]), largest[name]) for name in names}
+    grids = {}
+    for name in names:
+        signed = not (unsigned and name in positive)
+        levels = LEVELS if signed else 255
+        grids[name] = Grid(_best_scale(np.concatenate(samples[name]), largest[name], levels), signed)
+    return grids
 
 
-def _best_scale(values: npt.NDArray[np.float32], largest: float) -> float:
-    scales = np.maximum(CLIPS * largest, 1e-6) / LEVELS
-    errors = [np.mean((values - s * np.minimum(np.round(values / s), LEVELS)) ** 2) for s in scales]
+def _best_scale(values: npt.NDArray[np.float32], largest: float, levels: int) -> float:
+    scales = np.maximum(CLIPS * largest, 1e-6) / levels
+    errors = [np.mean((values - s * np.minimum(np.round(values / s), levels)) ** 2) for s in scales]
     return float(scales[int(np.argmin(errors))])
 
 
-def quantize(model: onnx.ModelProto, scales: Mapping[str, float], groups: Collection[str]) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, grids: Mapping[str, Grid], groups: Collection[str]) -> onnx.ModelProto:
     """A copy with the convolutions of `groups` in int8.
 
     Args:
         model: float32.
-        scales: of `activation_scales`.
+        grids: of `activation_grids`.
         groups: names out of `config.GROUPS`.
     """
     quantized = onnx.ModelProto()
@@ -95,8 +118,9 @@ def quantize(model: onnx.ModelProto, scales: Mapping[str, float], groups: Collec
         return name
 
     def pair(name: str) -> str:
-        scale = constant(f"{name}_scale", np.array(scales[name], np.float32))
-        zero = constant(f"{name}_zero_point", np.array(0, np.int8))
+        grid = grids[name]
+        scale = constant(f"{name}_scale", np.array(grid.scale, np.float32))
+        zero = constant(f"{name}_zero_point", np.array(0, np.int8 if grid.signed else np.uint8))
         nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [f"{name}_q"], f"{name}_q"))
         nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", scale, zero], [f"{name}_dq"], f"{name}_dq"))
         return f"{name}_dq"

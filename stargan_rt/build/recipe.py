@@ -10,7 +10,7 @@ import onnx
 
 from stargan_rt.build.config import GROUPS
 from stargan_rt.build.gate import Quality
-from stargan_rt.build.quantize import layer_groups, quantize
+from stargan_rt.build.quantize import Grid, layer_groups, quantize
 from stargan_rt.errors import BuildError
 
 Judge = Callable[[onnx.ModelProto], Quality]
@@ -42,7 +42,7 @@ class Recipe:
 
 def search(
     model: onnx.ModelProto,
-    scales: Mapping[str, float],
+    grids: Mapping[str, Grid],
     judge: Judge,
     budget_db: float,
     given: tuple[str, ...] | None = None,
@@ -55,7 +55,7 @@ def search(
 
     Args:
         model: the float32 master.
-        scales: of `quantize.activation_scales`.
+        grids: of `quantize.activation_grids`.
         judge: quality of a candidate.
         budget_db: PSNR that the worst label must reach.
         given: groups to take instead of searching.
@@ -64,18 +64,18 @@ def search(
         BuildError: no choice reaches the budget; the message has the figures.
     """
     if given is not None:
-        return quantize(model, scales, given), Recipe(given, {}, ())
+        return quantize(model, grids, given), Recipe(given, {}, ())
     present = [group for group in GROUPS if layer_groups(model)[group]]
     ranking = {}
     for number, group in enumerate(present):
         progress("ranking layer groups", number, len(present))
-        ranking[group] = judge(quantize(model, scales, [group])).worst_db
+        ranking[group] = judge(quantize(model, grids, [group])).worst_db
     left = sorted((group for group in present if group != "first"), key=ranking.__getitem__)
     tried: list[tuple[tuple[str, ...], float]] = []
     while left:
         progress("choosing layer groups", len(tried), len(present) - 1)
         groups = tuple(group for group in GROUPS if group in left)
-        candidate = quantize(model, scales, groups)
+        candidate = quantize(model, grids, groups)
         quality = judge(candidate)
         tried.append((groups, quality.worst_db))
         if quality.worst_db >= budget_db:

@@ -46,6 +46,7 @@ def test_the_report(model, tmp_path):
         report = measure(engine, str(model), seconds=0.2, sizes=(1, 2), callers=(1,))
     facts = json.loads(json.dumps(report.to_dict()))
     assert facts["about"]["precision"] == "fp32"
+    assert set(facts["lanes"]) >= {"1", "2"}
     assert facts["single_stream"]["calls"] == len(report.times_ms)
     assert any("single stream" in line for line in report.lines())
     assert ("only" in " ".join(report.warnings)) == (len(report.times_ms) < 200)

@@ -290,7 +290,7 @@ def test_an_out_that_does_not_fit_is_refused(engine, image):
         engine.translate([image, image], "happy", keep_size=True, out=image)
 
 
-def test_lanes_are_workers_on_a_cpu(model, random):
+def test_lanes_share_out_a_cpu(model, random):
     images = random.integers(0, 256, (20, 32, 32, 3), np.uint8)
     with Engine.load(model, lanes=4) as engine:
         for out, i in zip(engine.map(images, "happy"), images, strict=True):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image as PILImage
 
 from stargan_rt import InputError
-from stargan_rt.images import as_pixels, read_image, resize, write_image
+from stargan_rt.images import as_pixels, fitted, read_image, resize, write_image
 
 
 def test_rgb_arrays_are_not_copied(image):
@@ -28,6 +28,76 @@ def test_alpha_grey_and_16_bit_files_become_rgb(tmp_path, random):
     cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([grey] * 4))
     for name in ("grey", "deep", "alpha"):
         np.testing.assert_array_equal(read_image(tmp_path / f"{name}.png"), np.dstack([grey] * 3))
+
+
+def _scene(height, width, random):
+    """Detail of every scale, and noise: what JPEG and resizing treat differently."""
+    coarse = cv2.resize(random.integers(0, 256, (9, 9, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    for step in range(0, width, 29):
+        cv2.line(coarse, (step, 0), (width - step, height), random.integers(0, 256, 3).tolist(), 1, cv2.LINE_AA)
+    return np.clip(coarse + random.normal(0, 5, coarse.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("quality", [75, 95])
+@pytest.mark.parametrize("side", [512, 1024, 1536])
+def test_a_large_jpeg_read_small_is_no_worse_than_read_in_full(tmp_path, random, side, quality):
+    scene = _scene(side, side, random)
+    truth = resize(scene, (128, 128)).astype(float)
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(str(path), scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    small, shape = fitted(path, (128, 128))
+    full = resize(read_image(path), (128, 128))
+    assert shape == (side, side)
+    assert small.shape == (128, 128, 3)
+    assert (small != full).any()  # it was read another way
+    assert np.square(small - truth).mean() <= np.square(full - truth).mean()
+
+
+@pytest.mark.parametrize(("height", "width"), [(600, 800), (511, 512), (513, 514), (130, 900), (256, 256), (511, 511)])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_fitted_tells_the_size_that_a_file_has_upright(tmp_path, random, height, width, orientation, progressive):
+    picture = PILImage.fromarray(_scene(height, width, random))
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    for suffix in (".jpg", ".png"):
+        path = tmp_path / f"a{suffix}"
+        picture.save(path, exif=exif, **({"progressive": progressive} if suffix == ".jpg" else {}))
+        pixels, shape = fitted(path, (64, 64))
+        expected = read_image(path)
+        assert shape == expected.shape[:2]
+        assert np.abs(pixels.astype(int) - resize(expected, (64, 64))).mean() < 2
+
+
+def test_fitted_equals_resizing_where_no_large_jpeg_is_read(tmp_path, image, random):
+    small = tmp_path / "a.jpg"
+    cv2.imwrite(str(small), _scene(127, 127, random))
+    large = random.integers(0, 256, (256, 300, 3), np.uint8)
+    for kind in (image, small, large, PILImage.fromarray(large)):
+        pixels, shape = fitted(kind, (32, 32))
+        np.testing.assert_array_equal(pixels, resize(as_pixels(kind), (32, 32)))
+        assert shape == as_pixels(kind).shape[:2]
+    np.testing.assert_array_equal(fitted(image, (32, 32), "bgr")[0], image[..., ::-1])
+    with pytest.raises(InputError, match="'rgb' or 'bgr'; got 'hsv'"):
+        fitted(small, (32, 32), "hsv")
+
+
+def test_large_jpegs_that_are_damaged_or_lie_are_refused_or_read_in_full(tmp_path, random):
+    path = tmp_path / "a.jpg"
+    whole = cv2.imencode(".jpg", _scene(400, 400, random))[1].tobytes()
+    frame = whole.index(b"\xff\xc0")
+    path.write_bytes(whole[: frame + 12])
+    with pytest.raises(InputError, match="damaged"):
+        fitted(path, (32, 32))
+    path.write_bytes(whole[: frame + 5] + b"\xff\xff\xff\xff" + whole[frame + 9 :])
+    with pytest.raises(InputError, match="65535x65535; at most"):
+        fitted(path, (32, 32))
+    path.write_bytes(whole[:frame])
+    with pytest.raises(InputError, match="damaged"):
+        fitted(path, (32, 32))
+    # Bytes to fill up are allowed before a marker.
+    path.write_bytes(whole[:frame] + b"\xff\xff" + whole[frame:])
+    assert fitted(path, (32, 32))[1] == (400, 400)
 
 
 def test_exif_orientation_is_followed(tmp_path):

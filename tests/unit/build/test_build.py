@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from stargan_rt import Engine, EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
+from stargan_rt import build as build_module
 from stargan_rt.build import BUDGET_DB, BuildConfig, build, cache
 from stargan_rt.build.calibration import cover, load_images
 from stargan_rt.build.gate import Gate
@@ -22,6 +23,13 @@ from stargan_rt.models import bundled_faces, bundled_model
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("STARGAN_RT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def int8_is_faster(monkeypatch):
+    """At 32x32 and 8 channels that is a matter of luck: the timing is real, its verdict is not."""
+    real = build_module.compare_latency
+    monkeypatch.setattr(build_module, "compare_latency", lambda *calls: (*real(*calls)[:2], 2.0))
 
 
 @pytest.fixture
@@ -224,7 +232,7 @@ def test_external_data_outside_the_folder_is_refused(source, tmp_path):
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="../secret.bin")
     (inner / "evil.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(EngineLoadError, match=r"evil\.onnx is damaged or not an ONNX file"):
+    with pytest.raises(EngineLoadError, match=r"evil\.onnx keeps its weights in other files"):
         build(inner / "evil.onnx")
 
 

@@ -1,6 +1,7 @@
 """The typed graphs: what half precision and int8 write into the model."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from stargan_rt.build.calibration import cover, load_images
 from stargan_rt.build.config import GROUPS
 from stargan_rt.build.half import _bfloat16_bits, to_half
 from stargan_rt.build.layers import typed_layers
-from stargan_rt.build.quantize import activation_scales, layer_groups, quantize
+from stargan_rt.build.quantize import activation_grids, layer_groups, quantize
 from stargan_rt.manifest import read_onnx
 from stargan_rt.quality import psnr
 
@@ -29,8 +30,8 @@ def runs(master):
 
 
 @pytest.fixture
-def scales(master, runs):
-    return activation_scales(master[1], runs)
+def grids(master, runs):
+    return activation_grids(master[1], runs)
 
 
 def run(model, runs):
@@ -75,8 +76,8 @@ def test_layer_groups_cover_every_convolution_once(master):
     assert sum(map(len, groups.values())) == 8
 
 
-def test_quantised_layers_are_symmetric_signed_and_per_channel(master, scales):
-    typed = quantize(master[1], scales, ["down", "residual", "up", "last"])
+def test_quantised_layers_are_symmetric_signed_and_per_channel(master, grids):
+    typed = quantize(master[1], grids, ["down", "residual", "up", "last"])
     onnx.checker.check_model(typed, full_check=True)
     weights = {w.name: numpy_helper.to_array(w) for w in typed.graph.initializer}
     kinds = Counter(node.op_type for node in typed.graph.node)
@@ -96,18 +97,31 @@ def test_quantised_layers_are_symmetric_signed_and_per_channel(master, scales):
                 assert (np.abs(values.astype(int)).max(axis=others) == 127).all()  # every channel uses its range
 
 
-def test_each_group_alone_stays_near_the_master(master, scales, runs):
+def test_each_group_alone_stays_near_the_master(master, grids, runs):
     expected = run(master[1], runs)
     for group in GROUPS:
-        found = run(quantize(master[1], scales, [group]), runs)
+        found = run(quantize(master[1], grids, [group]), runs)
         assert 25 < psnr(found, expected) < 99, group
-        assert typed_layers(quantize(master[1], scales, [group]))["int8"] == len(layer_groups(master[1])[group])
+        assert typed_layers(quantize(master[1], grids, [group]))["int8"] == len(layer_groups(master[1])[group])
 
 
-def test_a_wider_range_than_the_data_needs_costs_quality(master, scales, runs):
+def test_a_wider_range_than_the_data_needs_costs_quality(master, grids, runs):
     expected = run(master[1], runs)
     groups = ["down", "residual", "up", "last"]
-    wide = {name: 8 * scale for name, scale in scales.items()}
-    assert psnr(run(quantize(master[1], scales, groups), runs), expected) > 3 + psnr(
+    wide = {name: replace(grid, scale=8 * grid.scale) for name, grid in grids.items()}
+    assert psnr(run(quantize(master[1], grids, groups), runs), expected) > 3 + psnr(
         run(quantize(master[1], wide, groups), runs), expected
     )
+
+
+def test_unsigned_activations_behind_a_relu_are_nearer_to_the_master(master, grids, runs):
+    expected = run(master[1], runs)
+    groups = ["down", "residual", "up", "last"]
+    finer = activation_grids(master[1], runs, unsigned=True)
+    assert {name: grid.signed for name, grid in grids.items()} == dict.fromkeys(grids, True)
+    assert sum(not grid.signed for grid in finer.values()) > len(finer) / 2
+    typed = quantize(master[1], finer, groups)
+    onnx.checker.check_model(typed, full_check=True)
+    zeros = {w.data_type for w in typed.graph.initializer if w.name.endswith("_zero_point")}
+    assert zeros == {TensorProto.INT8, TensorProto.UINT8}
+    assert psnr(run(typed, runs), expected) > psnr(run(quantize(master[1], grids, groups), runs), expected)
