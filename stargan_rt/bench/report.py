@@ -15,6 +15,7 @@ from stargan_rt.bench.timing import Latency
 from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
 from stargan_rt.files import written_whole
+from stargan_rt.profiling import CallTimes
 
 LANES = tuple(sorted({1, 2, min(8, machine.cores())}))
 """Of the sweep."""
@@ -29,6 +30,7 @@ class Report:
     Attributes:
         about: engine, machine and settings.
         single_stream: latency of one caller.
+        parts: of a call of the single stream: copies, network, host; profiled, so a little slower.
         images_a_second: batch size → offline throughput.
         streams: callers at once → images a second and their latency.
         lanes: lanes of an engine, with as many callers → images a second.
@@ -40,6 +42,7 @@ class Report:
 
     about: dict[str, Any]
     single_stream: Latency
+    parts: CallTimes
     images_a_second: dict[int, float]
     streams: dict[int, tuple[float, Latency]]
     lanes: dict[int, float]
@@ -53,6 +56,7 @@ class Report:
         return {
             "about": self.about,
             "single_stream": asdict(self.single_stream),
+            "parts": asdict(self.parts),
             "images_a_second": self.images_a_second,
             "streams": {n: {"images_a_second": speed, **asdict(seen)} for n, (speed, seen) in self.streams.items()},
             "lanes": self.lanes,
@@ -63,12 +67,14 @@ class Report:
 
     def lines(self) -> list[str]:
         """For the terminal."""
-        one = self.single_stream
+        one, parts = self.single_stream, self.parts
         cold = ", ".join(f"{name.removesuffix('_ms')} {ms:.0f}" for name, ms in self.cold_start.items())
         return [
             ", ".join(f"{key} {value}" for key, value in self.about.items()),
             f"single stream, array to array, {one.calls} calls: p50 {one.p50_ms:.2f}  p90 {one.p90_ms:.2f}  "
             f"p95 {one.p95_ms:.2f}  p99 {one.p99_ms:.2f}  min {one.min_ms:.2f}  mean {one.mean_ms:.2f} ms",
+            f"parts in ms: host to device {parts.h2d_ms:.3f}, network {parts.compute_ms:.3f}, device to host "
+            f"{parts.d2h_ms:.3f}, host {parts.host_ms:.3f}",
             "offline, images a second by batch: " + ", ".join(f"{n}: {s:.1f}" for n, s in self.images_a_second.items()),
             "callers at once, images a second (p99 ms): "
             + ", ".join(f"{n}: {speed:.1f} ({seen.p99_ms:.1f})" for n, (speed, seen) in self.streams.items()),
@@ -124,6 +130,8 @@ def measure(
     progress("single stream")
     times = scenarios.single_stream(engine, seconds)
     latency = Latency.of(times)
+    progress("parts of a call")
+    parts = scenarios.parts(engine, seconds / 4)
     progress("batches")
     throughput = scenarios.batches(engine, sizes, seconds / len(sizes))
     progress("callers at once")
@@ -132,13 +140,6 @@ def measure(
     laned = scenarios.lanes(path, engine.backend, threads, LANES, seconds / len(LANES))
     progress("cold start")
     cold = scenarios.cold_start(path, engine.backend)
-    warnings = []
-    if latency.p90_ms > NOISY * latency.p50_ms:
-        warnings.append(
-            f"noisy machine: p90 is {latency.p90_ms / latency.p50_ms:.2f} times p50; stop other programs and repeat"
-        )
-    if latency.calls < 200:
-        warnings.append(f"only {latency.calls} calls: percentiles beyond p90 mean little; give more --seconds")
     height, width = engine.size
     about = {
         "engine": Path(path).name,
@@ -149,4 +150,22 @@ def measure(
         **({"GPU": gpu} if (gpu := machine.gpu()) else {}),
         "system": platform.system(),
     }
-    return Report(about, latency, throughput, parallel, laned, cold, scenarios.peak_memory_mib(), warnings, times)
+    warnings = doubts(latency, parts)
+    memory = scenarios.peak_memory_mib()
+    return Report(about, latency, parts, throughput, parallel, laned, cold, memory, warnings, times)
+
+
+def doubts(latency: Latency, parts: CallTimes) -> list[str]:
+    """Why the figures may not be those of the network."""
+    found = []
+    if latency.p90_ms > NOISY * latency.p50_ms:
+        found.append(
+            f"noisy machine: p90 is {latency.p90_ms / latency.p50_ms:.2f} times p50; stop other programs and repeat"
+        )
+    if latency.calls < 200:
+        found.append(f"only {latency.calls} calls: percentiles beyond p90 mean little; give more --seconds")
+    if parts.h2d_ms + parts.d2h_ms > parts.compute_ms:
+        found.append("bound by transfers: copying takes longer than the network; pass arrays that lie on the GPU")
+    if parts.host_ms > parts.compute_ms:
+        found.append("bound by the host: its work takes longer than the network; translate several images at a time")
+    return found

@@ -19,6 +19,7 @@ from stargan_rt.engine import Engine
 from stargan_rt.errors import StarGANError
 from stargan_rt.images import Pixels, resize
 from stargan_rt.models import bundled_faces
+from stargan_rt.profiling import CallTimes
 
 COLD = """
 import sys, time
@@ -43,6 +44,14 @@ def single_stream(engine: Engine, max_seconds: float) -> list[float]:
     """Ms of each call from uint8 array to uint8 array, the next one on completion of the last."""
     face, name = faces(engine, 1)[0], engine.labels.names[0]
     return call_times(lambda: engine.translate(face, name), max_calls=100_000, max_seconds=max_seconds)
+
+
+def parts(engine: Engine, max_seconds: float) -> CallTimes:
+    """Where the time of a single call goes: medians."""
+    face, name = faces(engine, 1)[0], engine.labels.names[0]
+    with engine.profile() as profile:
+        call_times(lambda: engine.translate(face, name), max_seconds=max_seconds)
+    return profile.median()
 
 
 def batches(engine: Engine, sizes: tuple[int, ...], max_seconds: float) -> dict[int, float]:

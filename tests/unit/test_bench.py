@@ -6,8 +6,9 @@ import pytest
 
 from stargan_rt import Engine, MissingDependencyError, StarGANError
 from stargan_rt.bench import Latency, compare_latency, measure_latency
-from stargan_rt.bench.report import measure
+from stargan_rt.bench.report import doubts, measure
 from stargan_rt.bench.scenarios import batches, cold_start, peak_memory_mib, streams
+from stargan_rt.profiling import CallTimes
 
 
 def test_percentiles():
@@ -48,6 +49,7 @@ def test_the_report(model, tmp_path):
     assert facts["about"]["precision"] == "fp32"
     assert set(facts["lanes"]) >= {"1", "2"}
     assert facts["single_stream"]["calls"] == len(report.times_ms)
+    assert facts["parts"]["compute_ms"] > 0
     assert any("single stream" in line for line in report.lines())
     assert ("only" in " ".join(report.warnings)) == (len(report.times_ms) < 200)
     pytest.importorskip("matplotlib")
@@ -61,3 +63,20 @@ def test_a_plot_needs_matplotlib(model, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependencyError, match="--plot needs matplotlib"):
         report.plot(tmp_path / "bench.png")
+
+
+@pytest.mark.parametrize(
+    ("spread", "calls", "parts", "words"),
+    [
+        (1.0, 300, (0.1, 1.0, 0.1, 0.1), []),
+        (2.0, 300, (0.1, 1.0, 0.1, 0.1), ["noisy"]),
+        (1.0, 30, (0.1, 1.0, 0.1, 0.1), ["only 30 calls"]),
+        (1.0, 300, (0.8, 1.0, 0.4, 0.1), ["bound by transfers"]),
+        (1.0, 300, (0.1, 1.0, 0.1, 1.1), ["bound by the host"]),
+    ],
+)
+def test_figures_that_are_not_the_networks_are_doubted(spread, calls, parts, words):
+    latency = Latency(calls, 1.0, spread, spread, spread, 1.0, 1.0)
+    found = doubts(latency, CallTimes(*parts))
+    assert len(found) == len(words)
+    assert all(word in line for word, line in zip(words, found, strict=True))

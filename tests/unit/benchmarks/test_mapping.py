@@ -38,8 +38,8 @@ def test_wrong_pictures_are_noticed(model, tmp_path, monkeypatch):
 
 def test_the_report(model, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(mapping, "_standard", model.read_bytes)
-    flags = "--files 4 --side 64 --chunk 2 --model standard --precision int8 --lanes 1 --lanes 2".split()
-    main([*flags, "--output", str(tmp_path / "m.json")], standalone_mode=False)
+    flags = "--files 4 --side 64 --chunk 2 --model standard --precision int8 --lanes 1 --lanes 2"
+    main([*flags.split(), "--output", str(tmp_path / "m.json")], standalone_mode=False)
     report = json.loads((tmp_path / "m.json").read_text())
     assert list(report["engines"]) == ["standard int8, lanes 1", "standard int8, lanes 2"]
     assert all(row["share"] > 0 for row in report["engines"].values())
