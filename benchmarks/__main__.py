@@ -15,6 +15,7 @@ from stargan_rt.errors import MissingDependencyError
 
 COMMANDS = {
     "compare": ("benchmarks.compare:main", "Our engines beside PyTorch, ONNX Runtime, OpenVINO and TensorRT."),
+    "scaling": ("benchmarks.scaling:main", "Cost of a pixel by size, batch, threads and lanes; builds; training."),
     "table": ("benchmarks.table:main", "The documents' tables from the committed results."),
     "rewrites": ("benchmarks.rewrites:main", "What a rewrite of the graph gains on OpenVINO."),
     "mapping": ("benchmarks.mapping:main", "Engine.map over files, against the bare engine on arrays."),

@@ -1,7 +1,8 @@
 """The documents' tables, made of the committed results: `python -m benchmarks table`.
 
 A table lies between ``<!-- table: NAME VIEW -->`` and ``<!-- /table -->``. NAME is a file of `benchmarks/results`
-without its ending; VIEW is ``full``, or ``best``: in each class our fastest row and the fastest of all others.
+without its ending, and begins with what made it. VIEW of ``compare-…`` is ``full``, or ``best``: in each class our
+fastest row and the fastest of all others; of ``scaling-…`` it is a part, such as ``sizes``; else it is ``full``.
 """
 
 from __future__ import annotations
@@ -10,17 +11,25 @@ import json
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmarks import report
+from benchmarks import markdown, report
 from stargan_rt.errors import InputError
 from stargan_rt.files import written_whole
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DOCUMENTS = ("README.md", "docs/build.md")
-REGION = re.compile(r"(<!-- table: (?P<name>[\w-]+) (?P<view>full|best) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
+DOCUMENTS = ("README.md", "docs/benchmarks.md")
+MADE_BY = {
+    "compare": "compare --device {rest}",
+    "scaling": "scaling",
+    "map": "mapping",
+    "rewrites": "rewrites --backend {rest}",
+}
+"""Beginning of a result's name → the command; ``rest`` is what follows it in the name."""
+REGION = re.compile(r"(<!-- table: (?P<name>[\w-]+) (?P<view>[\w-]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +53,7 @@ def filled(document: str, results: Path = RESULTS) -> str:
     """The document with every region made anew.
 
     Raises:
-        InputError: a region names a result that is not there.
+        InputError: a region names a result that is not there, or a view that it does not have.
     """
     return REGION.sub(lambda found: f"{found[1]}{_table(found['name'], found['view'], results)}\n{found[5]}", document)
 
@@ -54,12 +63,27 @@ def _table(name: str, view: str, results: Path) -> str:
     if not path.is_file():
         raise InputError(f"no result {path}; make it with: {_command(name)}")
     result = json.loads(path.read_text(encoding="utf-8"))
-    device = name.rpartition("-")[2]
-    rows = report.best(result, device) if view == "best" else report.measured(result, device)
-    rendered, _, caption = report.markdown(result, rows, missing=view == "full").rpartition("\n")
+    rendered, _, caption = _markdown(name, result, view).rpartition("\n")
     wrapped = textwrap.fill(caption, 118, break_long_words=False, break_on_hyphens=False)
-    return f"{rendered}\n{wrapped}\n`{_command(name)}` prints it."
+    part = result.get(view) if name.startswith("scaling-") else None
+    flags = f" --only {view} --rounds {part['settings']['rounds']}" if part else ""
+    return f"{rendered}\n{wrapped}\n`{_command(name, flags)}` prints it."
 
 
-def _command(name: str) -> str:
-    return f"python -m benchmarks compare --device {name.rpartition('-')[2]} --output benchmarks/results/{name}.json"
+def _markdown(name: str, result: dict[str, Any], view: str) -> str:
+    kind, _, rest = name.partition("-")
+    if kind == "compare" and view in ("full", "best"):
+        rows = report.best(result, rest) if view == "best" else report.measured(result, rest)
+        return report.markdown(result, rows, missing=view == "full")
+    if kind == "scaling" and view in markdown.COLUMNS:
+        return markdown.scaling(result, view)
+    if kind in ("map", "rewrites") and view == "full":
+        return markdown.mapping(result) if kind == "map" else markdown.rewrites(result)
+    raise InputError(f"{name} has no view {view!r}")
+
+
+def _command(name: str, flags: str = "") -> str:
+    kind, _, rest = name.partition("-")
+    if kind not in MADE_BY:
+        raise InputError(f"no command makes {name!r}; results begin with {', '.join(MADE_BY)}")
+    return f"python -m benchmarks {MADE_BY[kind].format(rest=rest)}{flags} --output benchmarks/results/{name}.json"

@@ -12,7 +12,7 @@ from typing import Any
 from stargan_rt.backends import BACKENDS, PLANS
 from stargan_rt.errors import InputError
 
-BUDGET_DB: Mapping[str, float] = MappingProxyType({"fp32": 60.0, "fp16": 45.0, "bf16": 45.0, "int8": 35.0})
+BUDGET_DB: Mapping[str, float] = MappingProxyType({"fp32": 50.0, "fp16": 45.0, "bf16": 45.0, "int8": 35.0})
 """Precision → PSNR to the float32 master that a build must reach unless `min_psnr` says otherwise."""
 GROUPS = ("first", "down", "residual", "up", "last")
 """Layer groups of the generator, in order; int8 is decided for each as a whole."""

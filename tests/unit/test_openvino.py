@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from stargan_rt import Engine
+from stargan_rt import Engine, machine
 
 CTRL_C = """
 import signal, sys, threading
@@ -29,6 +29,13 @@ def test_ctrl_c_after_the_last_engine_was_closed_on_another_thread(model):
     """OpenVINO frees the signal stack of the thread that loaded it with the last of its objects."""
     done = subprocess.run([sys.executable, "-c", CTRL_C, str(model)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "interrupted"), done.stderr
+
+
+def test_processes_do_not_fight_for_the_first_core(model, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    for threads, pinned in ((1, False), (None, True)):
+        with Engine.load(model, backend="openvino", threads=threads) as engine:
+            assert engine._backend._model.get_property("ENABLE_CPU_PINNING") is pinned
 
 
 def test_a_batch_is_one_image_after_the_other(model, random):
