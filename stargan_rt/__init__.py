@@ -9,7 +9,6 @@ with Engine.load("avatars") as engine:
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,7 +46,9 @@ _HOMES = {"Engine": "engine", "LabelSpace": "labels", "Manifest": "manifest"}
 def __getattr__(name: str) -> Any:
     # Imported on first use (PEP 562): `stargan-rt --help` needs neither NumPy nor OpenCV.
     if name == "__version__":
-        return importlib.metadata.version("stargan-rt")
+        from importlib import metadata
+
+        return metadata.version("stargan-rt")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)

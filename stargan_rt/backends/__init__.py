@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -58,9 +57,11 @@ def unavailable(name: str) -> str | None:
 
 def version(name: str) -> str | None:
     """The installed version of a backend's package, found without importing it; None where there is none."""
+    from importlib import metadata  # takes as long to import as the rest of this package
+
     for package in (name, f"{name}-cu13", f"{name}-cu12"):  # NVIDIA's wheels are named after the CUDA they need
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(package)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(package)
     return None
 
 
