@@ -63,7 +63,7 @@ def test_a_wrong_peer_shows_and_is_not_first(rows, result):
     assert result["first_in_class"]["cpu fp32"]["first"] != "black"
     assert result["first_in_class"]["cpu fp32"]["faster_but_below_budget"] == ["black"]
     assert "black" in report.text(result)
-    assert ", below 60" in report.markdown(result, report.measured(result, "cpu"), missing=False)
+    assert f", below {BUDGET_DB['fp32']:g}" in report.markdown(result, report.measured(result, "cpu"), missing=False)
 
 
 @pytest.mark.parametrize(
