@@ -17,7 +17,7 @@ COMMANDS = {
     "compare": ("benchmarks.compare:main", "Our engines beside PyTorch, ONNX Runtime, OpenVINO and TensorRT."),
     "scaling": ("benchmarks.scaling:main", "Cost of a pixel by size, batch, threads and lanes; builds; training."),
     "table": ("benchmarks.table:main", "The documents' tables from the committed results."),
-    "rewrites": ("benchmarks.rewrites:main", "What a rewrite of the graph gains on OpenVINO."),
+    "rewrites": ("benchmarks.rewrites:main", "What each rewrite of the graph gains on a CPU."),
     "mapping": ("benchmarks.mapping:main", "Engine.map over files, against the bare engine on arrays."),
     "regressions": ("benchmarks.regressions:main", "Slower than the committed baseline?"),
     "training-step": ("benchmarks.training_step:main", "Training speed against a plain loop."),

@@ -165,9 +165,9 @@ def _read(path: Path, size: tuple[int, int]) -> Pixels:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--files", default=500)
-@click.option("--side", default=512, help="Of the files, in pixels.")
-@click.option("--chunk", default=50, help="Images a turn.")
+@click.option("--files", type=click.IntRange(min=1), default=500)
+@click.option("--side", type=click.IntRange(min=64), default=512, help="Of the files, in pixels.")
+@click.option("--chunk", type=click.IntRange(min=1), default=50, help="Images a turn.")
 @click.option("--model", "models", multiple=True, type=click.Choice(MODELS), default=MODELS)
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), default=PRECISIONS)
 @click.option("--lanes", multiple=True, type=click.IntRange(min=1), help="[default: 1 and one a core]")

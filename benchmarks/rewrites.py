@@ -42,11 +42,11 @@ PRECISIONS = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--backend", type=click.Choice(list(PRECISIONS)), default="openvino")
-@click.option("--conv-dim", default=64)
-@click.option("--image-size", default=128)
-@click.option("--rounds", default=12, help="Turns of every variant.")
-@click.option("--calls", default=8, help="Calls that a turn counts; their median does.")
-@click.option("--threads", type=int, help="CPU threads  [default: all cores]")
+@click.option("--conv-dim", type=click.IntRange(min=4), default=64)
+@click.option("--image-size", type=click.IntRange(min=16), default=128)
+@click.option("--rounds", type=click.IntRange(min=2), default=12, help="Turns of every variant.")
+@click.option("--calls", type=click.IntRange(min=1), default=8, help="Calls that a turn counts; their median does.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads  [default: all cores]")
 @click.option("--output", type=click.Path(path_type=Path), help="JSON file to write as well.")
 def main(
     backend: str,
