@@ -65,8 +65,11 @@ def _table(name: str, view: str, results: Path) -> str:
     result = json.loads(path.read_text(encoding="utf-8"))
     rendered, _, caption = _markdown(name, result, view).rpartition("\n")
     wrapped = textwrap.fill(caption, 118, break_long_words=False, break_on_hyphens=False)
-    part = result.get(view) if name.startswith("scaling-") else None
-    flags = f" --only {view} --rounds {part['settings']['rounds']}" if part else ""
+    flags = ""
+    if name.startswith("scaling-") and view in result:
+        flags = f" --only {view} --rounds {result[view]['settings']['rounds']}"
+    elif name.startswith("compare-"):
+        flags = f" --rounds {result['settings']['rounds']}"
     return f"{rendered}\n{wrapped}\n`{_command(name, flags)}` prints it."
 
 
