@@ -19,8 +19,10 @@ def bench(
     engine: str, backend: str, threads: int | None, lanes: int, seconds: float, as_json: bool, plot: Path | None
 ) -> None:
     """Time an engine: one caller, batches, several callers at once, lanes, cold start."""
-    from stargan_rt.bench.report import measure
+    from stargan_rt.bench.report import figure_class, measure
 
+    if plot:
+        figure_class()  # a missing matplotlib is said before the measuring
     with load(engine, backend, threads, lanes) as loaded:
         report = measure(
             loaded, engine, threads=threads, seconds=seconds, progress=lambda phase: click.echo(phase, err=True)

@@ -89,8 +89,8 @@ class Engine:
             threads: CPU threads; all cores by default.
             lanes: so many calls are under way at a time, each with buffers of its own, which raises the throughput of
                 `map`, `submit` and several threads. On a GPU one call's copies overlap another one's computing, and
-                one call takes as long as before. On a CPU the cores are shared out: as many lanes as cores give
-                the highest throughput, and one call takes that many times as long.
+                one call takes as long as before. On a CPU the cores are shared out: as many lanes as cores make
+                `map` faster, and one call takes that many times as long.
             labels: of a plan without its manifest, in the order of the label vector; `backend` is then needed too.
 
         Raises:
@@ -322,7 +322,7 @@ class Engine:
         """Translates a stream of images, in order: the next ones are read and prepared meanwhile.
 
         Takes from `images` only a few ahead of what it has given out, so endless streams work. An engine loaded with
-        several lanes has the highest throughput.
+        several lanes is faster here.
 
         Args:
             images: any iterable of images.

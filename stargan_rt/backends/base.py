@@ -35,7 +35,7 @@ class Backend(ABC):
 
     @abstractmethod
     def __init__(self, path: Path, manifest: Manifest, threads: int | None, lanes: int = 1) -> None:
-        """Loads an ONNX file that keeps the contract of `stargan_rt.manifest.read_onnx`, or a plan.
+        """Loads an ONNX file that keeps the contract of `stargan_rt.manifest.read_onnx_manifest`, or a plan.
 
         Args:
             path: the file.

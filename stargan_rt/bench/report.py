@@ -90,11 +90,7 @@ class Report:
         Raises:
             MissingDependencyError: matplotlib is not installed.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise MissingDependencyError("--plot needs matplotlib: pip install 'stargan-rt[plot]'") from None
-        figure = Figure(figsize=(9, 3.5), layout="constrained")
+        figure = figure_class()(figsize=(9, 3.5), layout="constrained")
         left, right = figure.subplots(1, 2)
         left.hist(self.times_ms, bins=60)
         left.axvline(self.single_stream.p50_ms, color="black", linestyle="--", label="p50")
@@ -104,6 +100,19 @@ class Report:
         right.set(xlabel="batch", ylabel="images a second", title="offline", ylim=(0, None))
         with written_whole(path) as temporary:
             figure.savefig(temporary)
+
+
+def figure_class() -> type[Any]:
+    """matplotlib's, which the package itself does not need.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingDependencyError("--plot needs matplotlib: pip install 'stargan-rt[plot]'") from None
+    return Figure
 
 
 def measure(

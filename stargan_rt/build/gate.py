@@ -49,7 +49,7 @@ class Quality:
         return {
             "images_a_label": self.images,
             "worst_psnr_db": self.worst_db,
-            "mean_psnr_db": self.mean_db,
+            "mean_psnr_db": round(self.mean_db, 2),
             "psnr_db": self.psnr_db,
             "ssim": self.ssim,
         }

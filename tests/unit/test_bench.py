@@ -8,6 +8,7 @@ from stargan_rt import Engine, MissingDependencyError, StarGANError
 from stargan_rt.bench import Latency, compare_latency, measure_latency
 from stargan_rt.bench.report import doubts, measure
 from stargan_rt.bench.scenarios import batches, cold_start, peak_memory_mib, streams
+from stargan_rt.cli_bench import bench
 from stargan_rt.profiling import CallTimes
 
 
@@ -63,6 +64,9 @@ def test_a_plot_needs_matplotlib(model, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependencyError, match="--plot needs matplotlib"):
         report.plot(tmp_path / "bench.png")
+    monkeypatch.setattr("stargan_rt.bench.report.measure", lambda *_, **__: pytest.fail("measured all the same"))
+    with pytest.raises(MissingDependencyError, match="--plot needs matplotlib"):
+        bench.main(["--engine", str(model), "--plot", str(tmp_path / "b.png")], standalone_mode=False)
 
 
 @pytest.mark.parametrize(
