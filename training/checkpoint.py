@@ -15,13 +15,12 @@ from stargan_rt.files import written_whole
 from stargan_rt.labels import LabelSpace
 from training.config import TrainConfig
 from training.model import Discriminator, Generator
+from training.transfer import carried_critic, carried_generator
 
 FORMAT = "stargan-rt training checkpoint"
 VERSION = 1
 WEIGHTS = ("averaged", "last")
 """The copies of the generator in a checkpoint; of two equals the first is taken."""
-FIRST = "main.0.weight"
-"""The generator's first convolution: three colours, then a channel a label and a mask."""
 
 
 @dataclasses.dataclass
@@ -121,29 +120,22 @@ class TrainState:
         self.iteration, self.scores = data["iteration"], data.get("scores", {})
 
     def start_from(self, path: Path) -> None:
-        """Takes over another checkpoint's generator (the averaged one), say of a smaller image size.
+        """Takes over another checkpoint's generator (the averaged one), and its critic where that fits.
 
-        Its labels may be others: what it knows of a label goes to the label of that name, and new labels
-        start without effect. The critic comes along where size, shape and labels are the same.
+        See `training.transfer` for other labels and image sizes.
         """
         data = read_checkpoint(path)
         require_own(data, path)
-        weights = dict(data["averaged_generator"])
-        old, known = weights[FIRST], LabelSpace.from_dict(data["labels"]).names
-        new = old.new_zeros(len(old), 3 + self.space.dim, *old.shape[2:])
-        new[:, :3] = old[:, :3]
-        for index, name in enumerate(self.space.names):
-            if name in known:
-                new[:, 3 + index] = old[:, 3 + known.index(name)]
-        weights[FIRST] = new
+        known = LabelSpace.from_dict(data["labels"])
+        growth = self.config.image_size / data["image_size"]
+        weights = carried_generator(data["averaged_generator"], known, self.space, growth)
         for network in (self.generator, self.averaged):
             try:
                 network.load_state_dict(weights)
             except RuntimeError as error:
                 raise InputError(f"{path} holds a generator of another width or depth.\n{error}") from None
-        critic = data["discriminator"]
-        shapes = {name: weight.shape for name, weight in self.discriminator.state_dict().items()}
-        if known == self.space.names and shapes == {name: weight.shape for name, weight in critic.items()}:
+        critic = carried_critic(data["discriminator"], self.discriminator) if known.names == self.space.names else None
+        if critic:
             self.discriminator.load_state_dict(critic)
 
 

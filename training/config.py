@@ -65,7 +65,8 @@ class TrainConfig:
     )
     noise: float = _option(
         0.0,
-        "deviation of noise added to what the critic sees, so that no faint pattern can pass for a label; paper: 0",
+        "largest deviation of noise added to what the critic sees, drawn anew for every image, so that no faint "
+        "pattern can pass for a label; paper: 0",
         at_least=0,
     )
     ema: float = _option(0.999, "decay of the averaged copy of the generator, per generator step", at_least=0)

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEAK = 0.01
+"""Slope of the critic's rectifiers below zero."""
+
 
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance normalisation from the image's own statistics, in training and in evaluation alike.
@@ -108,10 +111,10 @@ class Discriminator(nn.Module):
                 f"image_size {image_size} is not a multiple of 2**{layers} = {2**layers}: use fewer discriminator "
                 "layers or another size"
             )
-        stack: list[nn.Module] = [nn.Conv2d(3, conv_dim, 4, 2, 1), nn.LeakyReLU(0.01)]
+        stack: list[nn.Module] = [nn.Conv2d(3, conv_dim, 4, 2, 1), nn.LeakyReLU(LEAK)]
         width = conv_dim
         for _ in range(layers - 1):
-            stack += [nn.Conv2d(width, width * 2, 4, 2, 1), nn.LeakyReLU(0.01)]
+            stack += [nn.Conv2d(width, width * 2, 4, 2, 1), nn.LeakyReLU(LEAK)]
             width *= 2
         self.main = nn.Sequential(*stack)
         self.conv1 = nn.Conv2d(width, 1, 3, padding=1, bias=False)

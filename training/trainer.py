@@ -130,7 +130,8 @@ class Batch:
         mix = torch.rand(len(real), 1, 1, 1, generator=random)
         noise = torch.zeros(1)
         if config.noise:
-            noise = config.noise * torch.randn(2 * len(real), *real.shape[1:], generator=random)
+            strength = config.noise * torch.rand(2 * len(real), 1, 1, 1, generator=random)
+            noise = strength * torch.randn(2 * len(real), *real.shape[1:], generator=random)
         tensors = (real, label, wanted, part.vector(label), part.vector(told), mix, noise)
         return cls(part, data.one_of_k, *(t.to(device, non_blocking=True) for t in tensors))
 

@@ -257,6 +257,8 @@ def test_a_run_can_start_from_the_generator_of_a_smaller_size(data, tmp_path):
     state = fresh([data], image_size=32, d_layers=3)
     state.start_from(tmp_path / "a" / "latest.pt")
     for key, value in small.averaged.state_dict().items():
+        if key == "main.0.weight":  # labels come in along the border, whose share of the image is half as large
+            value = torch.cat([value[:, :3], 2 * value[:, 3:]], dim=1)
         torch.testing.assert_close(state.generator.state_dict()[key], value)
     with pytest.raises(InputError, match="another width or depth"):
         fresh([data], conv_dim=8).start_from(tmp_path / "a" / "latest.pt")
@@ -275,6 +277,23 @@ def test_a_start_carries_labels_by_name_and_the_critic_where_it_fits(data, faces
     again.start_from(tmp_path / "a" / "latest.pt")
     for key, value in alone.discriminator.state_dict().items():
         torch.testing.assert_close(again.discriminator.state_dict()[key], value)
+
+
+def test_a_critic_grows_with_the_image_size(data, tmp_path):
+    small = run(data, tmp_path / "a", d_conv_dim=16).discriminator
+    large = fresh([data], image_size=32, d_layers=3, d_conv_dim=8)
+    large.start_from(tmp_path / "a" / "latest.pt")
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
+    halved = torch.nn.functional.avg_pool2d(image, 2)
+    with torch.no_grad():
+        scores, logits = large.discriminator(image)
+        torch.testing.assert_close(logits, small(halved)[1])
+        torch.testing.assert_close(scores, 2 * small(halved)[0])
+        lengths = (
+            critic.score_gradient(x).flatten(1).norm(dim=1)
+            for critic, x in ((large.discriminator, image), (small, halved))
+        )
+        torch.testing.assert_close(*lengths)
 
 
 def command(out, *flags):
@@ -412,7 +431,9 @@ def test_noise_reaches_the_critic_alone(data):
     torch.testing.assert_close(noisy.real, plain.real)
     torch.testing.assert_close(noisy.mix, plain.mix)
     assert noisy.noise.shape == (2 * len(noisy.real), 3, 16, 16)
-    assert noisy.noise.std() == pytest.approx(0.5, rel=0.1)
+    strengths = noisy.noise.std(dim=(1, 2, 3))  # every image has its own
+    assert strengths.max() < 0.55
+    assert strengths.max() > 2 * strengths.min()
     seen = []
 
     def judge(images):
