@@ -69,6 +69,12 @@ class TrainConfig:
         "pattern can pass for a label; paper: 0",
         at_least=0,
     )
+    cutout: float = _option(
+        0.0,
+        "sides, as a share of the image's, of a rectangle hidden from the critic, elsewhere in every image, so that no "
+        "single spot can pass for a label; paper: 0",
+        at_least=0,
+    )
     ema: float = _option(0.999, "decay of the averaged copy of the generator, per generator step", at_least=0)
 
     seed: int = _option(0, "seed of the weights and of the data order", at_least=0)
@@ -91,8 +97,8 @@ class TrainConfig:
             object.__setattr__(self, "decay_iterations", self.iterations // 2)
         if not 0 <= (self.decay_iterations or 0) <= self.iterations:
             raise InputError(f"decay_iterations must lie in [0, {self.iterations}]; got {self.decay_iterations}")
-        if self.partial_targets > 1 or not max(self.ema, self.beta1, self.beta2) < 1:
-            raise InputError("partial_targets must lie in [0, 1]; ema, beta1 and beta2 in [0, 1)")
+        if self.partial_targets > 1 or not max(self.cutout, self.ema, self.beta1, self.beta2) < 1:
+            raise InputError("partial_targets must lie in [0, 1]; cutout, ema, beta1 and beta2 in [0, 1)")
         if self.image_size % 4 or self.image_size % 2**self.d_layers:
             raise InputError(
                 f"image_size must be a multiple of 4 and of 2**d_layers = {2**self.d_layers}; got {self.image_size}"

@@ -79,7 +79,7 @@ def iterate(state: TrainState, datasets: Sequence[Dataset], processes: Processes
             with autocast:
                 with torch.no_grad():
                     fake = generate(batch.real, batch.target).float()
-                score, logits = judge(torch.cat([batch.real, fake]) + batch.noise)  # one pass is faster than two
+                score, logits = judge(batch.seen(torch.cat([batch.real, fake])))  # one pass is faster than two
             real_score, fake_score = score.float().chunk(2)
             d_adv = fake_score.mean() - real_score.mean()
             d_cls = classification_loss(logits[: len(fake), part.where], batch.label, data.one_of_k)
@@ -110,7 +110,8 @@ class Batch:
         label, wanted: the images' labels and those their translations should show, ``(n, c)`` of `part`.
         source, target: what the generator is told on the way back and on the way there, ``(n, dim)``.
         mix: for the gradient penalty.
-        noise: for real and fake images alike, ``(2 n, 3, h, w)``, or 0.
+        noise: added to what the critic sees, real and fake images alike, ``(2 n, 3, h, w)``, or 0.
+        shown: 0 where the critic sees nothing, 1 elsewhere, ``(2 n, 1, h, w)``, or 1.
     """
 
     part: Part
@@ -122,6 +123,7 @@ class Batch:
     target: Tensor
     mix: Tensor
     noise: Tensor
+    shown: Tensor
 
     @classmethod
     def draw(cls, data: Dataset, part: Part, config: TrainConfig, random: torch.Generator, device: str) -> Batch:
@@ -132,14 +134,31 @@ class Batch:
         if config.noise:
             strength = config.noise * torch.rand(2 * len(real), 1, 1, 1, generator=random)
             noise = strength * torch.randn(2 * len(real), *real.shape[1:], generator=random)
-        tensors = (real, label, wanted, part.vector(label), part.vector(told), mix, noise)
+        shown = torch.ones(1)
+        if config.cutout:
+            shown = cut_out(2 * len(real), real.shape[2:], config.cutout, random)
+        tensors = (real, label, wanted, part.vector(label), part.vector(told), mix, noise, shown)
         return cls(part, data.one_of_k, *(t.to(device, non_blocking=True) for t in tensors))
+
+    def seen(self, images: Tensor) -> Tensor:
+        """What the critic sees of the fake images, or of the real ones and then the fake ones."""
+        return (images + self.noise[-len(images) :]) * self.shown[-len(images) :]
+
+
+def cut_out(count: int, size: Sequence[int], share: float, random: torch.Generator) -> Tensor:
+    """Masks ``(count, 1, h, w)`` that are 0 in a rectangle of `share` of the sides, anywhere, and 1 elsewhere."""
+    inside = torch.ones(count, 1, 1, 1, dtype=torch.bool)
+    for axis, length in enumerate(size, start=2):
+        place = torch.arange(length).view([-1 if dim == axis else 1 for dim in range(4)])
+        middle = length * torch.rand(count, 1, 1, 1, generator=random)
+        inside = inside & ((place - middle).abs() < share * length / 2)
+    return 1.0 - inside.float()
 
 
 def generator_loss(generate: Any, judge: Any, batch: Batch, config: TrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """Fakes score high, show the target, and lead back to the image (equation 6); the sum and its parts."""
     fake = generate(batch.real, batch.target).float()
-    score, logits = judge(fake + batch.noise[-len(fake) :])
+    score, logits = judge(batch.seen(fake))
     back = generate(fake, batch.source)
     adv = -score.float().mean()
     cls = classification_loss(logits[:, batch.part.where], batch.wanted, batch.one_of_k)

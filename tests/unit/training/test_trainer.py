@@ -442,3 +442,17 @@ def test_noise_reaches_the_critic_alone(data):
 
     generator_loss(lambda image, label: torch.zeros_like(image), judge, noisy, config)
     torch.testing.assert_close(seen[0], noisy.noise[len(noisy.real) :])
+
+
+def test_cutout_hides_a_rectangle_from_the_critic_alone(data):
+    config = TrainConfig(**SMALL, cutout=0.5)
+    batch = Batch.draw(data, parts(joint_space([data]))[0], config, step_random(0, 3, 0), "cpu")
+    assert batch.shown.shape == (2 * len(batch.real), 1, 16, 16)
+    hidden = (batch.shown == 0).flatten(1).sum(dim=1)
+    assert hidden.max() <= 8 * 8
+    assert hidden.min() >= 3 * 3  # up to half of either side lies outside
+    assert len({tuple(mask.flatten().tolist()) for mask in batch.shown}) > len(batch.real)
+    images = torch.ones_like(batch.real)
+    torch.testing.assert_close(batch.seen(images), images * batch.shown[len(images) :])
+    both = torch.cat([batch.real, images])
+    torch.testing.assert_close(batch.seen(both), both * batch.shown)
