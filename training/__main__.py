@@ -45,7 +45,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Start from these settings.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings, over the preset's.")
 @click.option("--resume", is_flag=True, help="Go on from OUT/latest.pt with its own settings.")
-@click.option("--init", type=click.Path(path_type=Path), help="Start from the generator of this checkpoint.")
+@click.option("--init", type=click.Path(path_type=Path), help="Start from the networks of this checkpoint.")
 @_config_options
 def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: Path | None, **flags: Any) -> None:
     """Train a generator; checkpoints, sample grids and losses go to the folder OUT.
