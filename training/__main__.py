@@ -82,8 +82,8 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
         state = TrainState.fresh(config, space, processes.device)
         if resume:
             state.resume(latest)
-        elif init:
-            state.start_from(init)
+        elif init and not state.start_from(init) and processes.first:
+            click.echo(f"the critic of {init} does not fit here and starts anew; --warm-up lets it learn first")
         run(state, datasets, out, processes)
     finally:
         processes.close()

@@ -119,10 +119,13 @@ class TrainState:
             ) from None
         self.iteration, self.scores = data["iteration"], data.get("scores", {})
 
-    def start_from(self, path: Path) -> None:
+    def start_from(self, path: Path) -> bool:
         """Takes over another checkpoint's generator (the averaged one), and its critic where that fits.
 
         See `training.transfer` for other labels and image sizes.
+
+        Returns:
+            Whether the critic came along.
         """
         data = read_checkpoint(path)
         require_own(data, path)
@@ -137,6 +140,7 @@ class TrainState:
         critic = carried_critic(data["discriminator"], self.discriminator) if known.names == self.space.names else None
         if critic:
             self.discriminator.load_state_dict(critic)
+        return critic is not None
 
 
 def generator_weights(data: dict[str, Any], weights: str = "best") -> tuple[str, dict[str, Any]]:

@@ -44,10 +44,11 @@ def carried_critic(old: Weights, new: Discriminator) -> Weights | None:
     """The critic's state dict for `new`, or None where it can't serve there.
 
     It serves where all shapes are equal, and at twice the image size where `new` has one layer more and
-    half the width: then it is grown at the bottom by a layer that halves the image.
+    half the width, 6 channels at least: then it is grown at the bottom by a layer that halves the image.
     """
     shapes = {name: weight.shape for name, weight in new.state_dict().items()}
-    for candidate in (old, _grown(old)):
+    candidates = [old, _grown(old)] if len(old[FIRST]) >= 2 * 6 else [old]
+    for candidate in candidates:
         if shapes == {name: weight.shape for name, weight in candidate.items()}:
             return candidate
     return None
@@ -65,11 +66,10 @@ def _grown(old: Weights) -> Weights:
     mean = torch.zeros(3, 3, 4, 4)
     mean[range(3), range(3), 1:3, 1:3] = 1 / 4
     reading = torch.zeros(width, width // 2, 4, 4)
-    if width >= 2 * 6:
-        # A leaky rectifier f of slope a keeps x whole in the difference f(x) - f(-x) = (1 + a) x.
-        halving["weight"][:6] = torch.cat([mean, -mean])
-        halving["bias"][:6] = 0
-        reading[:, :6] = torch.cat([old[FIRST], -old[FIRST]], dim=1) / (1 + LEAK)
+    # A leaky rectifier f of slope a keeps x whole in the difference f(x) - f(-x) = (1 + a) x.
+    halving["weight"][:6] = torch.cat([mean, -mean])
+    halving["bias"][:6] = 0
+    reading[:, :6] = torch.cat([old[FIRST], -old[FIRST]], dim=1) / (1 + LEAK)
     moved = {re.sub(r"(?<=main\.)\d+", lambda index: str(int(index[0]) + 2), name): old[name] for name in old}
     below = {f"main.0.{name}": weight for name, weight in halving.items()}
     return {**below, **moved, "main.2.weight": reading, "conv1.weight": 2 * old["conv1.weight"]}

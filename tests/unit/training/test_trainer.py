@@ -282,7 +282,8 @@ def test_a_start_carries_labels_by_name_and_the_critic_where_it_fits(data, faces
 def test_a_critic_grows_with_the_image_size(data, tmp_path):
     small = run(data, tmp_path / "a", d_conv_dim=16).discriminator
     large = fresh([data], image_size=32, d_layers=3, d_conv_dim=8)
-    large.start_from(tmp_path / "a" / "latest.pt")
+    assert large.start_from(tmp_path / "a" / "latest.pt")
+    assert not fresh([data], image_size=32, d_layers=3, d_conv_dim=16).start_from(tmp_path / "a" / "latest.pt")
     image = torch.rand(2, 3, 32, 32) * 2 - 1
     halved = torch.nn.functional.avg_pool2d(image, 2)
     with torch.no_grad():
