@@ -240,6 +240,7 @@ class Watch:
                 self._save(scored=kind is None)
                 self._sample()
         finally:
+            self.progress.update(self.bar, completed=self.state.iteration)
             self.live.stop()
             if self.board:
                 self.board.close()
