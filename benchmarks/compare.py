@@ -23,6 +23,7 @@ from benchmarks import report
 from benchmarks.case import Case, available_cores
 from benchmarks.race import Settings, chosen, race, settings_dict
 from stargan_rt import machine
+from stargan_rt.bench.report import figure_class
 from stargan_rt.files import written_whole
 
 LIBRARIES = (
@@ -58,7 +59,7 @@ def main(
     if image_size % 4:
         raise click.UsageError(f"--image-size must be a multiple of 4; got {image_size}")
     if plot:
-        report.figure_class()  # a missing matplotlib is said before the minutes of the race
+        figure_class()  # a missing matplotlib is said before the minutes of the race
     contestants, settings = chosen(peers, device), Settings(rounds, calls)
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="stargan-rt-compare-") as folder:

@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.peers import BASES, PRECISIONS
 from benchmarks.race import below_budget
+from stargan_rt.bench.report import figure_class
 from stargan_rt.build import BUDGET_DB
-from stargan_rt.errors import MissingDependencyError
 from stargan_rt.files import written_whole
 
 Row = dict[str, Any]
@@ -127,19 +127,6 @@ def _decibels(row: Row) -> str:
 
 def _warning(row: Row) -> str:
     return f", below {BUDGET_DB[row['class']]:.0f}" if below_budget(row) else ""
-
-
-def figure_class() -> Any:
-    """The figure of matplotlib.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependencyError("--plot needs matplotlib: pip install 'stargan-rt[plot]'") from None
-    return Figure
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
