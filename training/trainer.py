@@ -28,6 +28,7 @@ from training.data.dataset import Dataset, to_network, to_pictures
 from training.distributed import Processes
 from training.losses import classification_loss, gradient_penalty, reconstruction_loss
 from training.targets import Part, draw_targets, parts, single_changes
+from training.teacher import Teacher
 
 LOG_EVERY = 10
 SAMPLED = 8
@@ -45,12 +46,15 @@ def train(state: TrainState, datasets: Sequence[Dataset], out: Path, processes: 
     `out/latest.pt` is the newest checkpoint, `out/samples/` has a picture per sampling, and
     `out/log.jsonl` a line of losses every 10 iterations. Ctrl-C saves before it leaves.
     """
-    with Watch(state, datasets, out, processes) as watch:
-        for losses in iterate(state, datasets, processes):
+    teacher = Teacher.of(state.config, state.space, processes.device)
+    with Watch(state, datasets, out, processes, teacher) as watch:
+        for losses in iterate(state, datasets, processes, teacher):
             watch.after_iteration(losses)
 
 
-def iterate(state: TrainState, datasets: Sequence[Dataset], processes: Processes) -> Iterator[dict[str, Tensor]]:
+def iterate(
+    state: TrainState, datasets: Sequence[Dataset], processes: Processes, teacher: Teacher | None = None
+) -> Iterator[dict[str, Tensor]]:
     """The iterations of a run: each gives its losses, detached, once the weights have changed.
 
     An iteration is a critic step on each data set in turn and, every `n_critic` of them, a generator
@@ -91,7 +95,7 @@ def iterate(state: TrainState, datasets: Sequence[Dataset], processes: Processes
 
             if state.iteration >= config.warm_up and (state.iteration + 1) % config.n_critic == 0:
                 with autocast:
-                    g_loss, g_parts = generator_loss(generate, judge, batch, config)
+                    g_loss, g_parts = generator_loss(generate, judge, batch, config, teacher)
                 _step(state.g_optimizer, state.g_scaler, g_loss)
                 _average(state)
                 found |= g_parts
@@ -155,7 +159,9 @@ def cut_out(count: int, size: Sequence[int], share: float, random: torch.Generat
     return 1.0 - inside.float()
 
 
-def generator_loss(generate: Any, judge: Any, batch: Batch, config: TrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
+def generator_loss(
+    generate: Any, judge: Any, batch: Batch, config: TrainConfig, teacher: Teacher | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Fakes score high, show the target, and lead back to the image (equation 6); the sum and its parts."""
     fake = generate(batch.real, batch.target).float()
     score, logits = judge(batch.seen(fake))
@@ -163,11 +169,17 @@ def generator_loss(generate: Any, judge: Any, batch: Batch, config: TrainConfig)
     adv = -score.float().mean()
     cls = classification_loss(logits[:, batch.part.where], batch.wanted, batch.one_of_k)
     rec = reconstruction_loss(batch.real, back)
-    return adv + config.lambda_cls * cls + config.lambda_rec * rec, {"G/adv": adv, "G/cls": cls, "G/rec": rec}
+    total, found = adv + config.lambda_cls * cls + config.lambda_rec * rec, {"G/adv": adv, "G/cls": cls, "G/rec": rec}
+    if teacher:
+        found["G/teacher"] = teacher.loss(batch.real, batch.target, fake)
+        total = total + config.lambda_teacher * found["G/teacher"]
+    return total, found
 
 
 @torch.no_grad()
-def score(state: TrainState, datasets: Sequence[Dataset], device: str) -> dict[str, float]:
+def score(
+    state: TrainState, datasets: Sequence[Dataset], device: str, teacher: Teacher | None = None
+) -> dict[str, float]:
     """The generator's loss on the same images for both copies of its weights; less is better."""
     config, totals = state.config, dict.fromkeys(WEIGHTS, 0.0)
     for number in range(SCORED // config.batch_size + 1):
@@ -175,7 +187,7 @@ def score(state: TrainState, datasets: Sequence[Dataset], device: str) -> dict[s
             batch = Batch.draw(data, part, config, step_random(config.seed, number, rank=SCORING), device)
             for weights in WEIGHTS:
                 network = state.averaged if weights == "averaged" else state.generator
-                totals[weights] += generator_loss(network, state.discriminator, batch, config)[0].item()
+                totals[weights] += generator_loss(network, state.discriminator, batch, config, teacher)[0].item()
     return totals
 
 
@@ -212,8 +224,15 @@ def _average(state: TrainState) -> None:
 class Watch:
     """What a run shows and keeps: progress, log, TensorBoard, samples, checkpoints, alarms."""
 
-    def __init__(self, state: TrainState, datasets: Sequence[Dataset], out: Path, processes: Processes) -> None:
-        self.state, self.datasets, self.out, self.processes = state, datasets, out, processes
+    def __init__(
+        self,
+        state: TrainState,
+        datasets: Sequence[Dataset],
+        out: Path,
+        processes: Processes,
+        teacher: Teacher | None = None,
+    ) -> None:
+        self.state, self.datasets, self.out, self.processes, self.teacher = state, datasets, out, processes, teacher
         self.progress = Progress(
             BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]} it/s"), TimeRemainingColumn()
         )
@@ -290,7 +309,7 @@ class Watch:
 
     def _save(self, scored: bool = True) -> None:
         if scored:
-            self.state.scores = score(self.state, self.datasets, self.processes.device)
+            self.state.scores = score(self.state, self.datasets, self.processes.device, self.teacher)
         self.state.save(self.out / "latest.pt")
         self.saved = self.state.iteration
 
