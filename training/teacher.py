@@ -51,7 +51,9 @@ class Teacher:
         return cls(generator, taught.image_size)
 
     def loss(self, real: Tensor, target: Tensor, fake: Tensor) -> Tensor:
-        """Mean absolute difference, at the teacher's size, of its translations and these.
+        """Mean squared difference, at the teacher's size, of its translations and these.
+
+        Squared, so that what stands out, a beard or the eyes, counts more than the grain all over.
 
         Args:
             real, fake: images and their translations, ``(n, 3, h, w)`` in [-1, 1].
@@ -59,7 +61,7 @@ class Teacher:
         """
         with torch.no_grad():
             wanted = self.generator(self._small(real), target)
-        return (self._small(fake) - wanted.float()).abs().mean()
+        return F.mse_loss(self._small(fake), wanted.float())
 
     def _small(self, images: Tensor) -> Tensor:
         return F.avg_pool2d(images, images.shape[-1] // self.size)

@@ -54,7 +54,7 @@ def test_what_halves_to_the_teachers_translation_is_right(random, small):
     detail = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(16, 16)  # of the larger image alone
     right = F.interpolate(wanted, scale_factor=2) + detail
     assert teacher.loss(image, label, right) < 1e-6
-    torch.testing.assert_close(teacher.loss(image, label, right + 0.25), torch.tensor(0.25))
+    torch.testing.assert_close(teacher.loss(image, label, right + 0.25), torch.tensor(0.25**2))
 
 
 def test_a_generator_comes_to_do_as_its_teacher(random, small):
