@@ -25,13 +25,11 @@ def people():
 
 
 LABELS = STYLES["avataaars"].labels
-LEARNED = [name for name in LABELS if name != "Beard"]
-"""docs/bundled-model.md says what the model can't do yet."""
 CLOSER = 0.85
 KEPT_LEVELS = 32
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", LABELS)
 def test_a_label_changes_what_it_should_and_keeps_the_rest(engine, people, name):
     images, labels = people
     lacking = labels[:, LABELS.index(name)] == 0
