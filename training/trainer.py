@@ -162,7 +162,10 @@ def cut_out(count: int, size: Sequence[int], share: float, random: torch.Generat
 def generator_loss(
     generate: Any, judge: Any, batch: Batch, config: TrainConfig, teacher: Teacher | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Fakes score high, show the target, and lead back to the image (equation 6); the sum and its parts."""
+    """Fakes score high, show the target, and lead back to the image (equation 6); the sum and its parts.
+
+    Where there is a teacher, they also look like its own.
+    """
     fake = generate(batch.real, batch.target).float()
     score, logits = judge(batch.seen(fake))
     back = generate(fake, batch.source)
