@@ -212,3 +212,8 @@ def require_own(data: dict[str, Any], path: Path) -> None:
         raise InputError(f"{path} is not a checkpoint of `python -m training train`")
     if data.get("version") != VERSION:
         raise InputError(f"{path} has format version {data.get('version')}; this code reads {VERSION}")
+    if strangers := set(data["config"]) - {field.name for field in dataclasses.fields(TrainConfig)}:
+        raise InputError(
+            f"{path} was trained with settings that this version does not know ({', '.join(sorted(strangers))}); "
+            "update the sources: git pull"
+        )

@@ -233,6 +233,8 @@ def test_checkpoints_that_can_not_be_used_are_refused(data, tmp_path):
     torch.save({"main.0.weight": torch.zeros(1)}, tmp_path / "bare.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     torch.save({"x": TrainConfig()}, tmp_path / "code.pt")
+    newer = read_checkpoint(latest)
+    torch.save({**newer, "config": {**newer["config"], "magic": 1}}, tmp_path / "newer.pt")
     (tmp_path / "text.pt").write_text("hello")
     (tmp_path / "empty.pt").touch()
     for name, message in (
@@ -243,6 +245,7 @@ def test_checkpoints_that_can_not_be_used_are_refused(data, tmp_path):
         ("list.pt", "holds a list"),
         ("code.pt", "unpickling other objects can run code"),
         ("empty.pt", "damaged or no PyTorch checkpoint"),
+        ("newer.pt", r"settings that this version does not know \(magic\)"),
     ):
         with pytest.raises(InputError, match=message):
             TrainState.stored_config(tmp_path / name, {})
