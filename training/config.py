@@ -80,7 +80,7 @@ class TrainConfig:
         "checkpoint of a generator for the same labels at a smaller size, whose translations are to be matched at that "
         "size; paper: none",
     )
-    lambda_teacher: float = _option(100.0, "weight of the squared difference from the teacher", at_least=0)
+    lambda_teacher: float = _option(500.0, "weight of the squared difference from the teacher", at_least=0)
     ema: float = _option(0.999, "decay of the averaged copy of the generator, per generator step", at_least=0)
 
     seed: int = _option(0, "seed of the weights and of the data order", at_least=0)
