@@ -75,6 +75,12 @@ class TrainConfig:
         "single spot can pass for a label; paper: 0",
         at_least=0,
     )
+    label_smoothing: float = _option(
+        0.0,
+        "how much of a label the classification loss spreads over the others, so that the critic is never so sure of a "
+        "faint sign that nothing is gained by a clear one; paper: 0",
+        at_least=0,
+    )
     teacher: str = _option(
         "",
         "checkpoint of a generator for the same labels at a smaller size, whose translations are to be matched at that "
@@ -103,8 +109,10 @@ class TrainConfig:
             object.__setattr__(self, "decay_iterations", self.iterations // 2)
         if not 0 <= (self.decay_iterations or 0) <= self.iterations:
             raise InputError(f"decay_iterations must lie in [0, {self.iterations}]; got {self.decay_iterations}")
-        if self.partial_targets > 1 or not max(self.cutout, self.ema, self.beta1, self.beta2) < 1:
-            raise InputError("partial_targets must lie in [0, 1]; cutout, ema, beta1 and beta2 in [0, 1)")
+        if self.partial_targets > 1 or not max(self.cutout, self.label_smoothing, self.ema, self.beta1, self.beta2) < 1:
+            raise InputError(
+                "partial_targets must lie in [0, 1]; cutout, label_smoothing, ema, beta1 and beta2 in [0, 1)"
+            )
         if self.image_size % 4 or self.image_size % 2**self.d_layers:
             raise InputError(
                 f"image_size must be a multiple of 4 and of 2**d_layers = {2**self.d_layers}; got {self.image_size}"

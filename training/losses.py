@@ -8,17 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def classification_loss(logits: Tensor, label: Tensor, one_of_k: bool = False) -> Tensor:
+def classification_loss(logits: Tensor, label: Tensor, one_of_k: bool = False, smoothing: float = 0.0) -> Tensor:
     """How far the classifier is from the label (equations 2 and 3), averaged over the batch.
 
     Args:
         logits: ``(n, c)``.
         label: ``(n, c)`` of zeros and ones.
         one_of_k: cross-entropy over the labels, one of which is set; else binary cross-entropy, summed.
+        smoothing: share of the label that is taken from it and spread evenly over what it could have been.
     """
     if one_of_k:
-        return F.cross_entropy(logits.float(), label.argmax(dim=1))
-    return F.binary_cross_entropy_with_logits(logits.float(), label, reduction="sum") / len(label)
+        return F.cross_entropy(logits.float(), label.argmax(dim=1), label_smoothing=smoothing)
+    smooth = label * (1 - smoothing) + smoothing / 2
+    return F.binary_cross_entropy_with_logits(logits.float(), smooth, reduction="sum") / len(label)
 
 
 def reconstruction_loss(image: Tensor, reconstructed: Tensor) -> Tensor:

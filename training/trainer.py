@@ -86,7 +86,8 @@ def iterate(
                 score, logits = judge(batch.seen(torch.cat([batch.real, fake])))  # one pass is faster than two
             real_score, fake_score = score.float().chunk(2)
             d_adv = fake_score.mean() - real_score.mean()
-            d_cls = classification_loss(logits[: len(fake), part.where], batch.label, data.one_of_k)
+            real_logits = logits[: len(fake), part.where]
+            d_cls = classification_loss(real_logits, batch.label, data.one_of_k, config.label_smoothing)
             d_gp = gradient_penalty(state.discriminator.score_gradient, batch.real, fake, batch.mix)
             d_loss = d_adv + config.lambda_cls * d_cls + config.lambda_gp * d_gp
             _step(state.d_optimizer, state.d_scaler, d_loss)
@@ -170,7 +171,7 @@ def generator_loss(
     score, logits = judge(batch.seen(fake))
     back = generate(fake, batch.source)
     adv = -score.float().mean()
-    cls = classification_loss(logits[:, batch.part.where], batch.wanted, batch.one_of_k)
+    cls = classification_loss(logits[:, batch.part.where], batch.wanted, batch.one_of_k, config.label_smoothing)
     rec = reconstruction_loss(batch.real, back)
     total, found = adv + config.lambda_cls * cls + config.lambda_rec * rec, {"G/adv": adv, "G/cls": cls, "G/rec": rec}
     if teacher:

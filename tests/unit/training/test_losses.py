@@ -17,6 +17,17 @@ def test_one_of_k_is_cross_entropy():
     torch.testing.assert_close(classification_loss(logits, label, one_of_k=True), expected)
 
 
+@pytest.mark.parametrize("one_of_k", [False, True])
+def test_a_smoothed_label_wants_no_certainty(one_of_k):
+    label = torch.eye(4)
+    loss = [
+        classification_loss(sure * (2 * label - 1), label, one_of_k, smoothing=0.1).item() for sure in (0.3, 1.5, 9)
+    ]
+    assert loss[1] < min(loss[0], loss[2])
+    plain = [classification_loss(sure * (2 * label - 1), label, one_of_k).item() for sure in (0.3, 1.5, 9)]
+    assert plain == sorted(plain, reverse=True)
+
+
 def test_reconstruction_is_the_mean_absolute_difference():
     assert reconstruction_loss(torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)).item() == 0.5
 

@@ -18,7 +18,7 @@ from training.data.dataset import Dataset, joint_space, to_network, to_pictures
 from training.distributed import Processes
 from training.losses import classification_loss
 from training.targets import UNSPECIFIED, parts
-from training.trainer import Batch, generator_loss, score, step_random, train
+from training.trainer import Batch, generator_loss, iterate, score, step_random, train
 
 SMALL = {"image_size": 16, "conv_dim": 4, "blocks": 1, "d_conv_dim": 4, "d_layers": 2, "batch_size": 4, "n_critic": 2}
 
@@ -205,8 +205,8 @@ def test_batches_are_mirrored_half_of_the_time(data):
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"n_critic": 0}, "n_critic must be at least 1"),
         ({"decay_iterations": 300_000}, "decay_iterations must lie in"),
-        ({"ema": 1.0}, "ema, beta1 and beta2 in"),
-        ({"beta1": 1.0}, "ema, beta1 and beta2 in"),
+        ({"ema": 1.0}, "label_smoothing, ema, beta1 and beta2 in"),
+        ({"beta1": 1.0}, "label_smoothing, ema, beta1 and beta2 in"),
         ({"blocks": 0}, "blocks must be at least 1"),
         ({"warm_up": -1}, "warm_up must be at least 0"),
         ({"g_lr": -1.0}, "g_lr must be at least 0"),
@@ -460,3 +460,13 @@ def test_cutout_hides_a_rectangle_from_the_critic_alone(data):
     torch.testing.assert_close(batch.seen(images), images * batch.shown[len(images) :])
     both = torch.cat([batch.real, images])
     torch.testing.assert_close(batch.seen(both), both * batch.shown)
+
+
+def test_critic_and_generator_learn_from_smoothed_labels(data):
+    plain, smooth = (
+        next(iterate(fresh([data], n_critic=1, g_lr=0, d_lr=0, label_smoothing=smoothing), [data], ALONE))
+        for smoothing in (0, 0.5)
+    )
+    for name in plain:
+        same = torch.equal(plain[name], smooth[name])
+        assert same != name.endswith("/cls"), name
