@@ -38,6 +38,7 @@ class Score:
     Attributes:
         real_accuracy: share of real images of the label that the classifier recognises.
         accuracy: the same for translated images.
+        changed: the same for those of them whose source does not show the target; None where all do.
         kept: share of the other attributes that the classifier sees as it saw them in the source.
         psnr_db, ssim: means, to the ground truth, over images that must change; None where there is none.
         untouched_db: mean PSNR of those images themselves to the ground truth: what doing nothing gives.
@@ -45,6 +46,7 @@ class Score:
 
     real_accuracy: float
     accuracy: float
+    changed: float | None
     kept: float
     psnr_db: float | None = None
     ssim: float | None = None
@@ -88,12 +90,23 @@ class Report:
             f"Fréchet distance {self.frechet:.2f} ({self.features})"
         )
         table = Table(title=f"{self.images} unseen images of {self.data}, each to every label", caption=caption)
-        for heading in ("label", "real", "translated", "relative", "kept", "PSNR dB", "SSIM", "untouched dB"):
+        for heading in (
+            "label",
+            "real",
+            "translated",
+            "relative",
+            "changed",
+            "kept",
+            "PSNR dB",
+            "SSIM",
+            "untouched dB",
+        ):
             table.add_column(heading, justify="left" if heading == "label" else "right", no_wrap=heading == "label")
         for name, s in self.scores.items():
-            shares = (s.real_accuracy, s.accuracy, s.relative_accuracy, s.kept)
+            shares = (s.real_accuracy, s.accuracy, s.relative_accuracy, s.changed, s.kept)
             truth = (s.psnr_db, s.ssim, s.untouched_db)
-            table.add_row(name, *(f"{v:.1%}" for v in shares), *("–" if v is None else f"{v:.2f}" for v in truth))
+            cells = [("{:.1%}", v) for v in shares] + [("{:.2f}", v) for v in truth]
+            table.add_row(name, *("–" if value is None else form.format(value) for form, value in cells))
         return table
 
 
@@ -141,9 +154,11 @@ def evaluate(
                 judge.unchanged(b, a, skip=int(part.unit[index]) if n == number else None)
                 for n, (judge, b, a) in enumerate(zip(seen, before, after, strict=True))
             ]
+            right, to_change = after[number][:, index] == wanted, before[number][:, index] != wanted
             scores[name] = Score(
                 _real_accuracy(real[:, index], datasets[number].labels[:, index] > 0.5, wanted),
-                float((after[number][:, index] == wanted).mean()),
+                float(right.mean()),
+                float(right[to_change].mean()) if to_change.any() else None,
                 float(np.mean([share for share in shares if share is not None])) if any(shares) else 1.0,
                 **(_against(truth(name, wanted), pictures, images) if truth else {}),
             )

@@ -69,6 +69,7 @@ def test_a_perfect_generator_scores_like_real_images(random, judge, unspecified)
     report, grid = evaluate(Perfect(), joint_space([unseen], unspecified), [unseen], [judge])
     for score in report.scores.values():
         assert score.relative_accuracy > 0.95
+        assert score.changed > 0.95
         assert score.kept > 0.9
         assert score.psnr_db is None
     assert report.reconstruction_levels < 40
@@ -91,9 +92,12 @@ def test_the_ground_truth_is_compared_with(random, judge):
         def forward(self, image, label):
             return image + 0 * self.weight
 
-    report, _ = evaluate(Identity(), joint_space([unseen]), [unseen], [judge], truth=doing_nothing_is_right)
+    report, _ = evaluate(Identity(), joint_space([unseen], 0.5), [unseen], [judge], truth=doing_nothing_is_right)
     assert all(s.psnr_db is None for s in report.scores.values())  # there was nothing to do
     assert report.reconstruction_levels == 0
+    for score in report.scores.values():  # those who show the label already are all that doing nothing gets right
+        assert score.accuracy > 0.2
+        assert score.changed == 0
 
     def upside_down_is_right(name, values):
         return unseen.images[:, ::-1]
@@ -150,7 +154,14 @@ def test_the_command(root, tmp_path):
     assert "Blond_Hair" in done.stdout
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["images"] == 12
-    assert set(report["scores"]["happy"]) >= {"accuracy", "real_accuracy", "relative_accuracy", "psnr_db", "kept"}
+    assert set(report["scores"]["happy"]) >= {
+        "accuracy",
+        "real_accuracy",
+        "relative_accuracy",
+        "changed",
+        "psnr_db",
+        "kept",
+    }
     assert (tmp_path / "report" / "grid.png").exists()
 
 
