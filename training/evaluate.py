@@ -89,19 +89,12 @@ class Report:
             f"reconstruction {self.reconstruction_levels:.2f} levels of 255; "
             f"Fréchet distance {self.frechet:.2f} ({self.features})"
         )
-        table = Table(title=f"{self.images} unseen images of {self.data}, each to every label", caption=caption)
-        for heading in (
-            "label",
-            "real",
-            "translated",
-            "relative",
-            "changed",
-            "kept",
-            "PSNR dB",
-            "SSIM",
-            "untouched dB",
-        ):
-            table.add_column(heading, justify="left" if heading == "label" else "right", no_wrap=heading == "label")
+        title = f"{self.images} unseen images of {self.data}, each to every label"
+        table = Table(title=title, caption=caption, box=None, padding=(0, 2, 0, 0))  # nine columns fit in 80 characters
+        headings = ("real", "trans-\nlated", "rela-\ntive", "changed", "kept", "PSNR\ndB", "SSIM", "un-\ntouched\ndB")
+        table.add_column("label", no_wrap=True)
+        for heading in headings:
+            table.add_column(heading, justify="right")
         for name, s in self.scores.items():
             shares = (s.real_accuracy, s.accuracy, s.relative_accuracy, s.changed, s.kept)
             truth = (s.psnr_db, s.ssim, s.untouched_db)
