@@ -8,30 +8,28 @@ import functools
 import itertools
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeGuard, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from stargan_rt import backends, profiling
+from stargan_rt import backends
 from stargan_rt.cuda.interop import Foreign, is_foreign, is_on_device, to_host
 from stargan_rt.errors import InputError, StarGANError
-from stargan_rt.images import Color, Image, Pixels, fitted, resize
-from stargan_rt.labels import Label, LabelSpace
+from stargan_rt.images import Color, Image, Images, Pixels, fitted, is_one_image, resize
+from stargan_rt.labels import Label, Labels, LabelSpace, is_one_label
 from stargan_rt.manifest import Manifest, read_manifest
 from stargan_rt.models import BUNDLED, bundled_model
+from stargan_rt.passes import run_passes
+from stargan_rt.pipeline import in_order, paired
 from stargan_rt.profiling import Profile
 
 if TYPE_CHECKING:
     from stargan_rt.backends import Backend
-
-Images: TypeAlias = Sequence[Image] | npt.NDArray[np.uint8]
-Labels: TypeAlias = Sequence[Label] | npt.NDArray[np.float32]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,8 +38,6 @@ WORKERS = 2
 """Least threads of `map` and `submit`: one prepares the next image while the other one's is computed."""
 TEXTS = 256
 """Labels given as text whose vectors are remembered: making one takes as long as all the rest of `translate`."""
-BATCH = 8
-"""Images a backend gets at once; more do not run faster, but need more memory."""
 
 
 class Engine:
@@ -215,17 +211,17 @@ class Engine:
         image = cast("Image | Images", image)
         if stream is not None:
             raise InputError("stream= goes with an image on the GPU; this one is on the host")
-        if _is_one_image(image) and _is_one_label(label):
+        if is_one_image(image) and is_one_label(label):
             return self._translate_one(image, label, color, keep_size, out)
-        images = [image] if _is_one_image(image) else cast(Images, image)
+        images = [image] if is_one_image(image) else cast(Images, image)
         ready = [_fitted(i, self.size, color) for i in images]
         pixels = [one for one, _ in ready]
-        labels = [label] if _is_one_label(label) else cast(Labels, label)
+        labels = [label] if is_one_label(label) else cast(Labels, label)
         if out is not None:
             if keep_size:
                 raise InputError("out= takes several results of one size; leave out keep_size")
             _check_out(out, (max(len(pixels), len(labels)), *self.size, 3))
-        outputs = _reordered(self._run(pixels, [self._passes(one) for one in labels]), color)
+        outputs = _reordered(run_passes(self._backend, pixels, [self._passes(one) for one in labels]), color)
         if out is not None:
             np.copyto(out, outputs)
             return out
@@ -240,15 +236,17 @@ class Engine:
     ) -> Pixels:
         pixels, shape = _fitted(image, self.size, color)
         passes = self._passes(label)
+        if out is not None:
+            _check_out(out, (*(shape if keep_size else self.size), 3))
+            if color == "rgb" and out.shape == (*self.size, 3):
+                run_passes(self._backend, [pixels], [passes], out[None])
+                return out
+        output = _reordered(run_passes(self._backend, [pixels], [passes])[0], color)
+        if keep_size:
+            output = resize(output, shape)
         if out is None:
-            output = _reordered(self._run([pixels], [passes])[0], color)
-            return resize(output, shape) if keep_size else output
-        _check_out(out, (*(shape if keep_size else self.size), 3))
-        if out.shape == (*self.size, 3) and color == "rgb":
-            self._run([pixels], [passes], out[None])
-        else:
-            output = _reordered(self._run([pixels], [passes])[0], color)
-            np.copyto(out, resize(output, shape) if keep_size else output)
+            return output
+        np.copyto(out, output)
         return out
 
     def _translate_on_device(
@@ -259,7 +257,7 @@ class Engine:
                 "an image on the GPU is translated as it is, RGB and of the network's size; leave out color "
                 "and keep_size"
             )
-        if _is_one_label(label):
+        if is_one_label(label):
             return self._backend.run_on_device(image, self._passes(label), out, stream)
         requests = [self._passes(one) for one in cast(Labels, label)]
         if len({len(request) for request in requests}) != 1:
@@ -275,7 +273,7 @@ class Engine:
 
         Arguments, results and errors are those of `translate`.
         """
-        if not _is_one_image(image):
+        if not is_one_image(image):
             raise InputError("translate_all takes one image; call it for each")
         outputs = self.translate(image, list(self.labels.names), color=color, keep_size=keep_size)
         return dict(zip(self.labels.names, outputs, strict=True))
@@ -330,37 +328,23 @@ class Engine:
             color, keep_size: as for `translate`.
             return_exceptions: yield the error of an image that can't be translated in its place, and go on.
 
-        Yields:
-            The result of `translate` for every image.
+        Returns:
+            An iterator over the result of `translate` for every image.
 
         Raises:
-            InputError: an image that can't be used, when its turn comes; or fewer labels than images.
+            InputError: at once, one image in place of several; from the iterator, an image that can't be used, when its
+                turn comes, or fewer labels than images.
+            LabelError: a label that the model does not have; at once if it is for all.
         """
-        if isinstance(images, (str, os.PathLike)):
-            raise InputError(f"map takes several images; for one call translate({str(images)!r}, …)")
-        labels = itertools.repeat(label) if _is_one_label(label) else iter(cast("Iterable[Label]", label))
-        pairs = _pairs(iter(images), labels)
-        waiting: deque[Future[Pixels]] = deque()
-        failure: Exception | None = None
-        try:
-            while True:
-                while failure is None and len(waiting) < self._ahead:
-                    try:
-                        image, wanted = next(pairs)
-                    except StopIteration:
-                        break
-                    except Exception as error:  # what is on its way comes first
-                        failure = error
-                        break
-                    waiting.append(self.submit(image, wanted, color=color, keep_size=keep_size))
-                if not waiting:
-                    break
-                yield _result(waiting.popleft(), return_exceptions)
-        finally:
-            for future in waiting:  # the caller stopped early, or an image failed
-                future.cancel()
-        if failure is not None:
-            raise failure
+        if isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim in (2, 3)):
+            raise InputError("map takes several images and got one; call translate(image, label) for it")
+        if is_one_label(label):
+            self._passes(label)  # refused here, not once an image
+            labels: Iterable[Label] = itertools.repeat(label)
+        else:
+            labels = cast("Iterable[Label]", label)
+        submit = functools.partial(self.submit, color=color, keep_size=keep_size)
+        return in_order(paired(images, labels), submit, self._ahead, return_exceptions)
 
     @contextlib.contextmanager
     def profile(self) -> Iterator[Profile]:
@@ -458,62 +442,6 @@ class Engine:
         """The label vectors, which are read only: others may use them too."""
         return self._passes_of_text(label) if isinstance(label, str) else self.labels.passes(label)
 
-    def _run(
-        self, pixels: list[Pixels], requests: list[list[npt.NDArray[np.float32]]], out: Pixels | None = None
-    ) -> Pixels:
-        """Of images of the network's size; of one image and one request, `out` may take the result."""
-        count = max(len(pixels), len(requests))
-        if not pixels or {len(pixels), len(requests)} - {1, count}:
-            raise InputError(
-                f"{len(pixels)} images and {len(requests)} labels do not fit together; give as many labels as "
-                "images, or one of either"
-            )
-        if count == 1:  # the hot path: no copy
-            output = np.ascontiguousarray(pixels[0])[None]
-            for vector in requests[0]:
-                output = self._execute(output, vector[None], out)
-            return output
-        if len(requests) == 1:
-            requests = requests * count
-        outputs = self._run_batches(pixels * count if len(pixels) == 1 else pixels, [r[0] for r in requests])
-        for number in range(1, max(map(len, requests))):
-            rows = [row for row, request in enumerate(requests) if len(request) > number]
-            outputs[rows] = self._run_batches(list(outputs[rows]), [requests[row][number] for row in rows])
-        return outputs
-
-    def _run_batches(self, images: list[Pixels], vectors: list[npt.NDArray[np.float32]]) -> Pixels:
-        parts = [slice(start, start + BATCH) for start in range(0, len(vectors), BATCH)]
-        return np.concatenate([self._execute(np.stack(images[part]), np.stack(vectors[part])) for part in parts])
-
-    def _execute(self, images: Pixels, labels: npt.NDArray[np.float32], out: Pixels | None = None) -> Pixels:
-        stages = profiling.current()
-        if stages is not None and not self._backend.on_gpu:
-            with stages.computing():
-                result = self._backend.run(images, labels)
-            if out is None:
-                return result
-            out[...] = result
-            return out
-        if out is None:
-            return self._backend.run(images, labels)
-        self._backend.run_into(images, labels, out)
-        return out
-
-
-def _is_one_image(image: Image | Images) -> TypeGuard[Image]:
-    if isinstance(image, np.ndarray):
-        return image.ndim != 4
-    return isinstance(image, (str, os.PathLike)) or not isinstance(image, Sequence)
-
-
-def _is_one_label(label: Label | Iterable[Label]) -> TypeGuard[Label]:
-    if isinstance(label, np.ndarray):
-        return label.ndim < 2
-    if isinstance(label, (str, Mapping, Set)) or not isinstance(label, Iterable):
-        return True
-    # A sequence of numbers is a raw vector; anything else is many labels.
-    return isinstance(label, Sequence) and all(np.isscalar(v) and not isinstance(v, str) for v in label)
-
 
 def _fitted(image: Image, size: tuple[int, int], color: Color) -> tuple[Pixels, tuple[int, int]]:
     if not isinstance(image, np.ndarray) and is_foreign(image):
@@ -530,21 +458,3 @@ def _check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 def _reordered(pixels: Pixels, color: Color) -> Pixels:
     return pixels if color == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
-
-
-def _result(future: Future[Pixels], return_exceptions: bool) -> Pixels | StarGANError:
-    try:
-        return future.result()
-    except StarGANError as error:
-        if return_exceptions:
-            return error
-        raise
-
-
-def _pairs(images: Iterator[Image], labels: Iterator[Label]) -> Iterator[tuple[Image, Label]]:
-    for number, image in enumerate(images):
-        try:
-            label = next(labels)
-        except StopIteration:
-            raise InputError(f"{number} labels for more images than that; give one an image, or one for all") from None
-        yield image, label

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import cv2
 import numpy as np
@@ -21,11 +22,20 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 """uint8 ``(H, W, 3)``, values in [0, 255]."""
 Image: TypeAlias = "Pixels | str | os.PathLike[str] | PIL.Image.Image"
 """What a caller may give as one image."""
+Images: TypeAlias = Sequence[Image] | Pixels
+"""What a caller may give as several: a sequence, or an array ``(n, H, W, 3)``."""
 
 MIN_SIDE = 16
 MAX_PIXELS = 1 << 26  # as in stargan_rt.terminal, where OpenCV is told
 """8192 x 8192; a larger picture is more likely an accident or an attack than a face."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+def is_one_image(image: Image | Images) -> TypeGuard[Image]:
+    """Whether a caller means one image: an array of a wrong shape is one that `as_pixels` refuses."""
+    if isinstance(image, np.ndarray):
+        return image.ndim != 4
+    return isinstance(image, (str, os.PathLike)) or not isinstance(image, Sequence)
 
 
 def as_pixels(image: Image, color: Color = "rgb") -> Pixels:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,18 @@ from stargan_rt.errors import LabelError
 
 Label: TypeAlias = str | Mapping[str, float] | Sequence[float] | npt.NDArray[Any]
 """What a caller may say: ``"Blond_Hair, happy"``, ``{"Blond_Hair": 1, "Beard": 0}`` or the raw vector."""
+Labels: TypeAlias = Sequence[Label] | npt.NDArray[np.float32]
+"""Several: a sequence, or an array of vectors ``(n, c)``."""
+
+
+def is_one_label(label: Label | Iterable[Label]) -> TypeGuard[Label]:
+    """Whether a caller means one label; `LabelSpace` refuses what is none."""
+    if isinstance(label, np.ndarray):
+        return label.ndim < 2
+    if isinstance(label, (str, Mapping, Set)) or not isinstance(label, Iterable):
+        return True
+    # A sequence of numbers is a raw vector; anything else is many labels.
+    return isinstance(label, Sequence) and all(np.isscalar(v) and not isinstance(v, str) for v in label)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import sys
 import threading
 import types
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -161,10 +162,29 @@ def test_map_with_a_label_each(engine, image):
     names = engine.labels.names
     for name, out in zip(names, engine.map([image] * 5, names), strict=True):
         np.testing.assert_array_equal(out, engine.translate(image, name))
-    with pytest.raises(InputError, match="map takes several images"):
-        next(engine.map("face.png", "happy"))
     with pytest.raises(InputError, match="2 labels for more images"):
         list(engine.map([image] * 3, ["happy", "sad"]))
+
+
+@pytest.mark.parametrize("return_exceptions", [False, True])
+def test_map_refuses_at_once_what_can_not_work_for_any_image(engine, image, return_exceptions):
+    def never():
+        raise AssertionError("no image is needed to see it")
+        yield image
+
+    for one in ("face.png", Path("face.png"), image):
+        with pytest.raises(InputError, match="map takes several images"):
+            engine.map(one, "happy", return_exceptions=return_exceptions)
+    with pytest.raises(LabelError, match="happpy"):
+        engine.map(never(), "happpy", return_exceptions=return_exceptions)
+
+
+def test_map_takes_arrays_of_images_and_of_paths(engine, image, tmp_path):
+    write_image(tmp_path / "face.png", image)
+    right = engine.translate(image, "happy")
+    for images in (np.stack([image, image]), np.array([str(tmp_path / "face.png")] * 2)):
+        for out in engine.map(images, "happy"):
+            np.testing.assert_array_equal(out, right)
 
 
 def test_map_raises_where_the_image_stands_or_returns_the_error(engine, image):
