@@ -10,7 +10,7 @@ import importlib
 
 import click
 
-from stargan_rt import terminal
+from stargan_rt.cli import terminal
 from stargan_rt.errors import MissingDependencyError
 
 COMMANDS = {

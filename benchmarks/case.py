@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx
 
 from stargan_rt import LabelSpace, Manifest
-from stargan_rt.build.calibration import load_images
+from stargan_rt.builder.calibration import load_images
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED, write_to_onnx
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 SEED = 0
 CALIBRATION = 16
-"""Pictures that the peers' own quantisers see; `stargan_rt.build` takes its own choice of the same avatars."""
+"""Pictures that the peers' own quantisers see; `stargan_rt.builder` takes its own choice of the same avatars."""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def _median_ms(call: Callable[[], object], calls: int) -> float:
 
 
 def chain(layers: Layers, precision: str) -> onnx.ModelProto:
-    """The graph, float32 ``x`` of `Layers.shape` in and out; in int8 with the Q/DQ pairs of `stargan_rt.build`."""
+    """The graph, float32 ``x`` of `Layers.shape` in and out; in int8 with the Q/DQ pairs of `stargan_rt.builder`."""
     random = np.random.default_rng(0)
     constants: list[onnx.TensorProto] = []
     nodes: list[onnx.NodeProto] = []

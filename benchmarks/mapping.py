@@ -28,7 +28,7 @@ import torch
 
 from export.graph import to_onnx
 from stargan_rt import Engine, LabelSpace, Manifest, machine
-from stargan_rt.build import BuildConfig, build
+from stargan_rt.builder import BuildConfig, build
 from stargan_rt.errors import StarGANError
 from stargan_rt.files import written_whole
 from stargan_rt.images import Pixels, fitted, read_image, write_image

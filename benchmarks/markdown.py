@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from stargan_rt.build import BUDGET_DB
+from stargan_rt.builder import BUDGET_DB
 
 Row: TypeAlias = dict[str, Any]
 Column: TypeAlias = tuple[str, Callable[[Row], str]]
@@ -152,6 +152,6 @@ CAPTIONS = {
     "batches": "Arrays `(n, {side}, {side}, 3)` through `Engine.translate`.",
     "threads": "One image of {side}x{side} a call.",
     "lanes": "As many threads as lanes call `Engine.translate` at once, with images of {side}x{side}.",
-    "builds": "`stargan_rt.build` with `force=True`, calibration and judging included.",
+    "builds": "`stargan_rt.builder` with `force=True`, calibration and judging included.",
     "training": "Critic steps with a generator step in every fifth, not compiled, faces in memory.",
 }

@@ -17,7 +17,7 @@ from benchmarks.limit import CPU_PRECISIONS, GPU_PRECISIONS, OpenVINOLimit, Torc
 from benchmarks.peers import BASES, NEEDS, PEERS, PRECISIONS, Peer, Timed
 from benchmarks.statistics import estimate, ratio
 from benchmarks.workers import Worker
-from stargan_rt.build import BUDGET_DB
+from stargan_rt.builder import BUDGET_DB
 from stargan_rt.errors import InputError
 from stargan_rt.quality import psnr
 

@@ -20,9 +20,9 @@ from typing import Any, TypeAlias
 import click
 
 from stargan_rt import machine
+from stargan_rt.cli.terminal import run
 from stargan_rt.errors import InputError, StarGANError
 from stargan_rt.files import written_whole
-from stargan_rt.terminal import run
 
 BASELINES = Path(__file__).with_name("baselines.json")
 TOLERANCE = 1.5

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.peers import BASES, PRECISIONS
 from benchmarks.race import below_budget
 from stargan_rt.bench.report import figure_class
-from stargan_rt.build import BUDGET_DB
+from stargan_rt.builder import BUDGET_DB
 from stargan_rt.files import written_whole
 
 Row = dict[str, Any]

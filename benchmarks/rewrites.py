@@ -21,10 +21,10 @@ from benchmarks.case import Case, available_cores
 from benchmarks.compare import describe_machine
 from benchmarks.statistics import ratio
 from stargan_rt import backends
-from stargan_rt.build.config import GROUPS
-from stargan_rt.build.half import to_half
-from stargan_rt.build.quantize import activation_grids, quantize
-from stargan_rt.build.rewrite import fold_label, widen_last_convolution
+from stargan_rt.builder.config import GROUPS
+from stargan_rt.builder.half import to_half
+from stargan_rt.builder.quantize import activation_grids, quantize
+from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
 from stargan_rt.files import written_whole
 from stargan_rt.manifest import Manifest, read_onnx
 from stargan_rt.quality import psnr

@@ -1,7 +1,7 @@
 """What `benchmarks.scaling` measures of our engines: each part gives its rows, all in turns.
 
-The graphs are typed as `stargan_rt.build` types them for OpenVINO, every layer group but the first in int8. Its search
-and gate would take minutes at 512, so only `builds` goes through them; the pictures are judged by one, in `sizes`.
+The graphs are typed as `stargan_rt.builder` types them for OpenVINO, every layer group but the first in int8. Its
+search and gate would take minutes at 512, so only `builds` goes through them; `sizes` judges one size's pictures.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from benchmarks.statistics import estimate, ratio
 from stargan_rt import Engine
 from stargan_rt.bench.scenarios import faces
 from stargan_rt.bench.timing import call_times
-from stargan_rt.build import GROUPS, BuildConfig, build
-from stargan_rt.build.half import to_half
-from stargan_rt.build.quantize import activation_grids, quantize
-from stargan_rt.build.rewrite import fold_label, widen_last_convolution
+from stargan_rt.builder import GROUPS, BuildConfig, build
+from stargan_rt.builder.half import to_half
+from stargan_rt.builder.quantize import activation_grids, quantize
+from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
 from stargan_rt.errors import BuildError, StarGANError
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import read_onnx, write_to_onnx

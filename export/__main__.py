@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from stargan_rt.cli.terminal import run
 from stargan_rt.errors import InputError
-from stargan_rt.terminal import run
 
 
 class ImageSize(click.ParamType):

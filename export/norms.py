@@ -17,11 +17,11 @@ from torch import nn
 
 from export.generator import Loaded, load_generator
 from export.graph import InferenceGraph
+from stargan_rt.cli.terminal import run
 from stargan_rt.errors import ExportError
 from stargan_rt.grid import captioned_grid
 from stargan_rt.images import read_image, resize, write_image
 from stargan_rt.models import bundled_samples
-from stargan_rt.terminal import run
 from training.model import Generator
 
 CLEAR = 1.2

@@ -26,7 +26,7 @@ Images: TypeAlias = Sequence[Image] | Pixels
 """What a caller may give as several: a sequence, or an array ``(n, H, W, 3)``."""
 
 MIN_SIDE = 16
-MAX_PIXELS = 1 << 26  # as in stargan_rt.terminal, where OpenCV is told
+MAX_PIXELS = 1 << 26  # as in stargan_rt.cli.terminal, where OpenCV is told
 """8192 x 8192; a larger picture is more likely an accident or an attack than a face."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stargan_rt.frames import Layout, Region
+from stargan_rt.faces import Layout, Region
 
 LAYOUTS: tuple[Layout, ...] = ("rgb", "bgr", "nv12")
 SIZE = (46, 62)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from stargan_rt import terminal
+from stargan_rt.cli import terminal
 from stargan_rt.errors import InputError
 from training.config import PRESETS, TrainConfig
 

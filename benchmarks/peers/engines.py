@@ -8,7 +8,7 @@ from benchmarks.case import Case
 from benchmarks.peers import Runner
 from stargan_rt import Engine
 from stargan_rt.backends import PLANS
-from stargan_rt.build import BuildConfig, build
+from stargan_rt.builder import BuildConfig, build
 
 
 def engine(case: Case, backend: str, precision: str) -> Runner:

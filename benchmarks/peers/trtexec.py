@@ -19,7 +19,7 @@ import onnx
 
 from benchmarks.case import Case
 from benchmarks.peers import Runner
-from stargan_rt.build.half import to_half
+from stargan_rt.builder.half import to_half
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.backends.base import Backend
 from stargan_rt.backends.tensorrt_context import Contexts, RuntimeSettings, scratch_bytes
+from stargan_rt.cuda import driver
 from stargan_rt.cuda.lanes import Lanes
 from stargan_rt.cuda.memory import free_and_total, is_out_of_memory
 from stargan_rt.errors import EngineIncompatibleError, EngineLoadError, InputError, StarGANError
@@ -113,14 +114,14 @@ class TensorRT(Backend):
                 raise self._incompatible(f"is damaged, or no engine of {library.TITLES[self.name]}")
 
     def _load(self, data: bytes, targets: tuple[str, ...]) -> Any:
-        gpu, reason = library.gpu()
+        gpu, reason = driver.gpu()
         self._gpu = gpu
         if gpu:
             if targets and not any(_covers(target, gpu) for target in targets):
                 raise self._incompatible(
                     f"was built for {', '.join(targets)}; the GPU here is {gpu}: add --target {gpu}"
                 )
-            self._device = library.cuda().Device(0)
+            self._device = driver.cuda().Device(0)
             self._device.set_current()
         with library.interrupts_deferred():
             engine, lines = library.deserialise(self._trt, data)
@@ -171,7 +172,7 @@ class TensorRT(Backend):
                 self._runtime = RuntimeSettings(self._trt, self._engine, plan, self._gpu)
                 capture = not self._runtime.captures_itself
                 self._lanes = Lanes(
-                    library.cuda(), self._device, connect, size, dim, batches, self._asked_lanes, capture
+                    driver.cuda(), self._device, connect, size, dim, batches, self._asked_lanes, capture
                 )
             except Exception as error:  # cuda.core's exceptions derive from nothing narrower
                 buffers = largest * (2 * size[0] * size[1] * 3 + 4 * dim)

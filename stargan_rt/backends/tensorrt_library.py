@@ -44,32 +44,6 @@ def vendor(backend: str) -> Any:
         ) from None
 
 
-def cuda() -> Any:
-    """The module ``cuda.core``.
-
-    Raises:
-        MissingDependencyError: it can't be imported.
-    """
-    try:
-        return importlib.import_module("cuda.core")
-    except ImportError as error:
-        raise MissingDependencyError(f"cuda.core can't be imported ({error}); pip install 'stargan-rt[cuda]'") from None
-
-
-def gpu() -> tuple[str, str]:
-    """Architecture of the first GPU, such as ``"sm86"``; without one, an empty string and why.
-
-    Raises:
-        MissingDependencyError: cuda.core, which is asked, is not installed.
-    """
-    core = cuda()
-    try:
-        major, minor = core.Device(0).compute_capability
-    except Exception as error:  # its exceptions derive from nothing narrower
-        return "", str(error)
-    return f"sm{major}{minor}", ""
-
-
 def deserialise(trt: Any, data: bytes) -> tuple[Any, list[str]]:
     """The engine, or None, and TensorRT's complaints."""
     own = log(trt)

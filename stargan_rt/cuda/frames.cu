@@ -1,5 +1,5 @@
 // Camera frames to network inputs and back, on the GPU: each kernel gives every thread its place; frames.cuh says what
-// is done there. stargan_rt/cuda/frames.py launches them, and stargan_rt/frames.py does the same on the CPU.
+// is done there. stargan_rt/cuda/frames.py launches them, and stargan_rt/faces/regions.py does the same on the CPU.
 
 #include "frames.cuh"
 

@@ -1,6 +1,6 @@
 // The arithmetic of the frame kernels: what one thread does, as plain functions.
 //
-// A host compiler takes this file too, so that the tests run the very same code without a GPU. stargan_rt/frames.py
+// A host compiler takes this file too, so that the tests run the very same code without a GPU. stargan_rt/faces/regions.py
 // is its twin in NumPy and OpenCV; what is changed here is changed there.
 //
 // Coordinates name pixel centres by whole numbers. They are fixed-point, 32 bits of fraction in 64, because a float

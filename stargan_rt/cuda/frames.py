@@ -1,4 +1,4 @@
-"""Launches the frame kernels: what ``stargan_rt.frames`` does, on frames in the GPU's memory."""
+"""Launches the frame kernels: what ``stargan_rt.faces`` does, on frames in the GPU's memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stargan_rt.backends import tensorrt_library as library
-from stargan_rt.cuda import FATBIN
+from stargan_rt.cuda import FATBIN, driver
 from stargan_rt.errors import InputError, MissingDependencyError, StarGANError
-from stargan_rt.frames import Layout, Region, Size, checked_feather, checked_layout, checked_size, fixed_point
+from stargan_rt.faces.regions import Layout, Region, Size, checked_feather, checked_layout, checked_size, fixed_point
 
 KERNELS = tuple(f"{work}_{layout}" for work in ("crop", "paste") for layout in ("rgb", "bgr", "nv12"))
 _BLOCK = (32, 4)
@@ -28,7 +27,7 @@ class DeviceFrame:
         address: of the first byte; of the luma, for NV12.
         height: in pixels; even, for NV12.
         width: likewise.
-        layout: as in `stargan_rt.frames`.
+        layout: as in `stargan_rt.faces`.
         pitch: bytes from one row to the next, of both planes for NV12; 0 for rows that lie close. Where it and the
             addresses are multiples of 4, `FrameKernels.paste` moves whole words.
         chroma: for NV12, the address of the U and V plane; 0 for one right below the luma.
@@ -117,7 +116,7 @@ class FrameKernels:
             MissingDependencyError: cuda.core is not installed, or the package came without kernels.
             StarGANError: the driver can't load them.
         """
-        self._cuda = library.cuda()
+        self._cuda = driver.cuda()
         if not path.is_file():
             raise MissingDependencyError(
                 f"stargan-rt was installed without its GPU kernels ({path} is not there), since no CUDA compiler was "
@@ -151,7 +150,7 @@ class FrameKernels:
     def paste(
         self, stream: Any, frame: DeviceFrame, region: Region, picture: int, size: Size, feather: float = 0.1
     ) -> None:
-        """Blends a picture into a region of a frame, in place, with the soft edge of `stargan_rt.frames.paste`.
+        """Blends a picture into a region of a frame, in place, with the soft edge of `stargan_rt.faces.paste`.
 
         Args:
             stream: of cuda.core.

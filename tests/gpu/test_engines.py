@@ -8,8 +8,8 @@ import pytest
 
 from stargan_rt import BuildError, Engine, backends
 from stargan_rt.backends import PLANS
-from stargan_rt.build import build
-from stargan_rt.build.config import BuildConfig
+from stargan_rt.builder import build
+from stargan_rt.builder.config import BuildConfig
 from stargan_rt.cuda.memory import free_and_total
 from stargan_rt.models import bundled_faces, bundled_model
 

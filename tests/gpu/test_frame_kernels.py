@@ -12,7 +12,7 @@ from frame_cases import LAYOUTS, REGIONS, SIZE, Buffer
 
 from stargan_rt.cuda import FATBIN
 from stargan_rt.cuda.frames import DeviceFrame, FrameKernels
-from stargan_rt.frames import Region, crop, paste
+from stargan_rt.faces import Region, crop, paste
 
 FULL_HD = (1080, 1920)
 RING = 32

@@ -13,7 +13,7 @@ from benchmarks.compare import describe_machine
 from benchmarks.compare import main as compare
 from benchmarks.peers import BASES, PEERS, Peer, Timed
 from benchmarks.race import Settings, chosen, race, settings_dict
-from stargan_rt.build import BUDGET_DB
+from stargan_rt.builder import BUDGET_DB
 from stargan_rt.errors import InputError, MissingDependencyError
 from stargan_rt.quality import psnr
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import scaling, scaling_parts
 from benchmarks.markdown import COLUMNS
 from benchmarks.scaling_parts import PRECISIONS, Bench, counts, in_turns
-from stargan_rt.build import BUDGET_DB
+from stargan_rt.builder import BUDGET_DB
 from stargan_rt.errors import BuildError, InputError
 
 TINY = ["--conv-dim", "8", "--blocks", "1", "--rounds", "2", "--calls", "1", "--threads", "1"]

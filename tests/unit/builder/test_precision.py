@@ -9,11 +9,11 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from stargan_rt.build.calibration import cover, load_images
-from stargan_rt.build.config import GROUPS
-from stargan_rt.build.half import _bfloat16_bits, to_half
-from stargan_rt.build.layers import typed_layers
-from stargan_rt.build.quantize import activation_grids, layer_groups, quantize
+from stargan_rt.builder.calibration import cover, load_images
+from stargan_rt.builder.config import GROUPS
+from stargan_rt.builder.half import _bfloat16_bits, to_half
+from stargan_rt.builder.layers import typed_layers
+from stargan_rt.builder.quantize import activation_grids, layer_groups, quantize
 from stargan_rt.manifest import read_onnx
 from stargan_rt.quality import psnr
 

@@ -10,10 +10,9 @@ import onnx
 import pytest
 
 from stargan_rt import Engine, EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
-from stargan_rt import build as build_module
-from stargan_rt.build import BUDGET_DB, BuildConfig, build, cache
-from stargan_rt.build.calibration import cover, load_images
-from stargan_rt.build.gate import Gate
+from stargan_rt.builder import BUDGET_DB, BuildConfig, build, cache, steps
+from stargan_rt.builder.calibration import cover, load_images
+from stargan_rt.builder.gate import Gate
 from stargan_rt.errors import BuildError
 from stargan_rt.images import write_image
 from stargan_rt.manifest import read_onnx, sha256
@@ -28,8 +27,8 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def int8_is_faster(monkeypatch):
     """At 32x32 and 8 channels that is a matter of luck: the timing is real, its verdict is not."""
-    real = build_module.compare_latency
-    monkeypatch.setattr(build_module, "compare_latency", lambda *calls: (*real(*calls)[:2], 2.0))
+    real = steps.compare_latency
+    monkeypatch.setattr(steps, "compare_latency", lambda *calls: (*real(*calls)[:2], 2.0))
 
 
 @pytest.fixture
@@ -142,7 +141,7 @@ def test_a_budget_out_of_reach_is_refused_with_the_figures(source, tmp_path):
 
 
 def test_int8_that_gains_nothing_is_refused_unless_forced(source, tmp_path, monkeypatch):
-    monkeypatch.setattr("stargan_rt.build.compare_latency", lambda *_: (3.0, 2.0, 0.67))
+    monkeypatch.setattr("stargan_rt.builder.steps.compare_latency", lambda *_: (3.0, 2.0, 0.67))
     with pytest.raises(BuildError, match=r"int8 is not faster than \w+ on this machine: 3.00 ms against 2.00 ms"):
         build(source, INT8)
     assert not (tmp_path / "g.int8.onnx").exists()

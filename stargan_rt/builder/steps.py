@@ -1,8 +1,4 @@
-"""From one ONNX file to the best engine for a machine: precision, compilation, quality gate.
-
-artifact = build("g.onnx", BuildConfig(precision="int8", calib="faces/"))
-engine = Engine.load(artifact.path)
-"""
+"""One build from an ONNX file to an engine: typed graph, compilation, quality gate, files."""
 
 from __future__ import annotations
 
@@ -22,21 +18,19 @@ import stargan_rt
 from stargan_rt import backends, machine
 from stargan_rt.backends import PLANS, Backend
 from stargan_rt.bench import compare_latency
-from stargan_rt.build import cache
-from stargan_rt.build.calibration import Images, cover, load_images
-from stargan_rt.build.config import BUDGET_DB, GROUPS, BuildConfig
-from stargan_rt.build.gate import Gate, Quality
-from stargan_rt.build.half import to_half
-from stargan_rt.build.layers import typed_layers
-from stargan_rt.build.plan import compile_plan, plan_targets
-from stargan_rt.build.quantize import activation_grids
-from stargan_rt.build.recipe import search
-from stargan_rt.build.rewrite import fold_label, widen_last_convolution
+from stargan_rt.builder import cache
+from stargan_rt.builder.calibration import Images, cover, load_images
+from stargan_rt.builder.config import BuildConfig
+from stargan_rt.builder.gate import Gate, Quality
+from stargan_rt.builder.half import to_half
+from stargan_rt.builder.layers import typed_layers
+from stargan_rt.builder.plan import compile_plan, plan_targets
+from stargan_rt.builder.quantize import activation_grids
+from stargan_rt.builder.recipe import search
+from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
 from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.files import written_whole
 from stargan_rt.manifest import Manifest, plan_manifest_path, read_onnx, sha256, sha256_of, write_to_onnx
-
-__all__ = ["BUDGET_DB", "GROUPS", "Artifact", "BuildConfig", "build"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Phase, steps done, steps in all."""

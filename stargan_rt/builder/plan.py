@@ -11,8 +11,9 @@ from typing import Any
 import onnx
 
 from stargan_rt.backends import tensorrt_library as library
-from stargan_rt.build.config import BuildConfig
-from stargan_rt.build.layers import typed_layers
+from stargan_rt.builder.config import BuildConfig
+from stargan_rt.builder.layers import typed_layers
+from stargan_rt.cuda import driver
 from stargan_rt.errors import BuildError, InputError
 from stargan_rt.files import written_whole
 from stargan_rt.manifest import IMAGE, LABEL
@@ -187,7 +188,7 @@ def _set_options(trt: Any, options: Any, config: BuildConfig) -> None:
 
 def _targets(trt: Any, backend: str, config: BuildConfig, title: str) -> tuple[str, ...]:
     if backend == "tensorrt":
-        gpu, reason = library.gpu()
+        gpu, reason = driver.gpu()
         if not gpu:
             raise BuildError(
                 f"{title} builds on a machine with the GPU that will run the engine; none is usable here ({reason}): "
@@ -202,7 +203,7 @@ def _targets(trt: Any, backend: str, config: BuildConfig, title: str) -> tuple[s
     known = [name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
     targets = config.targets
     if not targets:
-        gpu, reason = library.gpu()
+        gpu, reason = driver.gpu()
         if not gpu:
             raise InputError(
                 f"no usable GPU here to build for ({reason}); name the GPUs: --target sm86,sm89 "

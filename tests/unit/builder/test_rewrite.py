@@ -5,8 +5,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from stargan_rt.build.half import to_half
-from stargan_rt.build.rewrite import fold_label, widen_last_convolution
+from stargan_rt.builder.half import to_half
+from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
 from stargan_rt.manifest import read_onnx
 from stargan_rt.models import bundled_faces, bundled_model
 

@@ -13,8 +13,9 @@ from pretended_cuda import Array, Cuda, Stream, values
 from stargan_rt import EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.backends import tensorrt
 from stargan_rt.backends import tensorrt_library as library
-from stargan_rt.build.config import BuildConfig
-from stargan_rt.build.plan import compile_plan
+from stargan_rt.builder.config import BuildConfig
+from stargan_rt.builder.plan import compile_plan
+from stargan_rt.cuda import driver
 from stargan_rt.errors import StarGANError
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import read_onnx
@@ -43,14 +44,14 @@ def manifest(model, plan):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    monkeypatch.setattr(library, "gpu", lambda: ("", "no driver"))
+    monkeypatch.setattr(driver, "gpu", lambda: ("", "no driver"))
 
 
 # Without any vendor package
 
 
 def test_nothing_of_nvidia_is_imported_before_it_is_needed():
-    code = "import sys, stargan_rt.backends.tensorrt, stargan_rt.build.plan; "
+    code = "import sys, stargan_rt.backends.tensorrt, stargan_rt.builder.plan; "
     code += "print({'tensorrt', 'tensorrt_rtx', 'cuda'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
@@ -65,7 +66,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(backend, m
 def test_a_missing_cuda_core_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.core", None)
     with pytest.raises(MissingDependencyError, match=r"stargan-rt\[cuda\]"):
-        library.gpu()
+        driver.gpu()
 
 
 def test_targets_cover():
@@ -107,7 +108,7 @@ def test_no_driver(path, manifest, no_gpu, monkeypatch):
 
 
 def test_another_gpu(path, manifest, monkeypatch):
-    monkeypatch.setattr(library, "gpu", lambda: ("sm120", ""))
+    monkeypatch.setattr(driver, "gpu", lambda: ("sm120", ""))
     with pytest.raises(EngineIncompatibleError, match=r"built for sm89; the GPU here is sm120: add --target sm120"):
         tensorrt.TensorRTRTX(path, manifest)
 
@@ -189,8 +190,8 @@ def load(rtx, path, monkeypatch, tmp_path):
     def load(network, manifest=None, lanes=1):
         is_network = isinstance(network, Network)
         cuda = network.cuda if is_network else Cuda()
-        monkeypatch.setattr(library, "gpu", lambda: ("sm89", ""))
-        monkeypatch.setattr(library, "cuda", lambda: cuda)
+        monkeypatch.setattr(driver, "gpu", lambda: ("sm89", ""))
+        monkeypatch.setattr(driver, "cuda", lambda: cuda)
         monkeypatch.setattr(library, "deserialise", lambda trt, data: (network, []) if is_network else (None, network))
         return tensorrt.TensorRTRTX(path, manifest, lanes=lanes)
 

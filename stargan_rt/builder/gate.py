@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stargan_rt.build.calibration import Images, cover
+from stargan_rt.builder.calibration import Images, cover
 from stargan_rt.images import Pixels
 from stargan_rt.labels import LabelSpace
 from stargan_rt.quality import ssim

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stargan_rt.cli_options import PATH, Names
+from stargan_rt.cli.options import PATH, Names
 
 if TYPE_CHECKING:
     from stargan_rt.manifest import Manifest
@@ -57,8 +57,8 @@ def _precision_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--verbose", is_flag=True, help="Show the log of the backend.")
 def build(model: Path, output: Path | None, force: bool, as_json: bool, verbose: bool, **settings: Any) -> None:
     """Build the best engine for this machine, or a named GPU, and prove its pictures."""
-    from stargan_rt.build import BuildConfig
-    from stargan_rt.build import build as run
+    from stargan_rt.builder import BuildConfig
+    from stargan_rt.builder import build as run
     from stargan_rt.models import BUNDLED, bundled_model
 
     if verbose:
@@ -138,7 +138,7 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_entries(as_json: bool) -> None:
     """List the kept engines, the newest first."""
-    from stargan_rt.build.cache import entries
+    from stargan_rt.builder.cache import entries
 
     found = [
         {
@@ -163,6 +163,6 @@ def list_entries(as_json: bool) -> None:
 @cache.command()
 def clear() -> None:
     """Remove the kept engines."""
-    from stargan_rt.build.cache import clear as run
+    from stargan_rt.builder.cache import clear as run
 
     click.echo(f"freed {run() / 1e6:.1f} MB")

@@ -14,7 +14,7 @@ from frame_cases import LAYOUTS, REGIONS, SIZE, Buffer
 
 from stargan_rt.cuda.frames import KERNELS, DeviceFrame, FrameKernels, plan_crop, plan_paste
 from stargan_rt.errors import InputError, MissingDependencyError, StarGANError
-from stargan_rt.frames import Region, crop, paste
+from stargan_rt.faces import Region, crop, paste
 
 COMPILER = next(filter(shutil.which, ("g++", "clang++", "c++")), None)
 NVCC = shutil.which("nvcc")
@@ -30,7 +30,7 @@ def on_cpu(root, tmp_path_factory):
     if COMPILER is None:
         pytest.skip("no C++ compiler on this machine")
     library = tmp_path_factory.mktemp("kernels") / "kernels.so"
-    source = root / "tests" / "unit" / "kernels_on_cpu.cpp"
+    source = root / "tests" / "unit" / "cuda" / "kernels_on_cpu.cpp"
     # CUDA lets words be read from bytes, but only at whole addresses: anywhere else the process dies here, as there.
     options = [
         "-std=c++17",

@@ -12,10 +12,10 @@ from typing import NoReturn
 
 import click
 
-from stargan_rt import terminal
-from stargan_rt.cli_bench import bench
-from stargan_rt.cli_build import build, built, cache
-from stargan_rt.cli_options import PATH, engine_options, load
+from stargan_rt.cli import terminal
+from stargan_rt.cli.bench import bench
+from stargan_rt.cli.build import build, built, cache
+from stargan_rt.cli.options import PATH, engine_options, load
 
 
 def entry() -> NoReturn:
@@ -48,7 +48,7 @@ def demo(output: Path, backend: str, threads: int | None, as_json: bool) -> None
     """Translate sample faces into every domain with the bundled model, and time it."""
     from dataclasses import asdict
 
-    from stargan_rt.demo import run_demo
+    from stargan_rt.cli.demo import run_demo
 
     with load("avatars", backend, threads) as engine:
         if not as_json:
@@ -84,8 +84,8 @@ def translate(
     lanes: int,
 ) -> None:
     """Translate image files, and the images in folders."""
+    from stargan_rt.engine.folder import plan, translate_files
     from stargan_rt.errors import InputError
-    from stargan_rt.folder import plan, translate_files
 
     if (label is None) == (not every):
         raise click.UsageError("give either --label LABEL or --all")

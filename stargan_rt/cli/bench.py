@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from stargan_rt.cli_options import PATH, engine_options, load
+from stargan_rt.cli.options import PATH, engine_options, load
 
 
 @click.command()

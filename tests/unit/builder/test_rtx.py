@@ -8,10 +8,10 @@ import time
 import pytest
 
 from stargan_rt import Engine, EngineIncompatibleError, InputError, MissingDependencyError
-from stargan_rt import build as builds
 from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.backends import version
-from stargan_rt.build import BUDGET_DB, BuildConfig, build, gate, plan
+from stargan_rt.builder import BUDGET_DB, BuildConfig, build, gate, plan, steps
+from stargan_rt.cuda import driver
 from stargan_rt.manifest import plan_manifest_path, read_onnx, read_plan, sha256
 from stargan_rt.models import bundled_model
 
@@ -65,7 +65,7 @@ def built(kept, tmp_path):
 @pytest.fixture
 def no_gpu():
     pytest.importorskip("cuda.core", reason="needs cuda.core: pip install 'stargan-rt[cuda]'")
-    if library.gpu()[0]:
+    if driver.gpu()[0]:
         pytest.skip("this machine has a GPU, on which the plan may run")
 
 
@@ -95,7 +95,7 @@ def compile_seconds(monkeypatch):
         seconds.append(time.process_time() - began)
         return compiled
 
-    monkeypatch.setattr(builds, "compile_plan", timed)
+    monkeypatch.setattr(steps, "compile_plan", timed)
     return seconds
 
 

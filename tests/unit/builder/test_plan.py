@@ -9,8 +9,9 @@ from onnx import TensorProto, helper
 from stargan_rt import BuildError, InputError, MissingDependencyError
 from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.backends import unavailable, version
-from stargan_rt.build import plan
-from stargan_rt.build.config import BuildConfig
+from stargan_rt.builder import plan
+from stargan_rt.builder.config import BuildConfig
+from stargan_rt.cuda import driver
 
 SIZE, DIM = (32, 32), 5
 
@@ -28,7 +29,7 @@ def compiled(rtx, model):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    monkeypatch.setattr(library, "gpu", lambda: ("", "no driver"))
+    monkeypatch.setattr(driver, "gpu", lambda: ("", "no driver"))
 
 
 @pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx"])
@@ -64,7 +65,7 @@ def test_an_unknown_target_is_refused_with_the_known_ones(compiled):
 def test_without_targets_the_gpu_here_is_built_for(compiled, monkeypatch, no_gpu):
     with pytest.raises(InputError, match=r"no usable GPU here.*--target sm86"):
         compiled(targets=())
-    monkeypatch.setattr(library, "gpu", lambda: ("sm86", ""))
+    monkeypatch.setattr(driver, "gpu", lambda: ("sm86", ""))
     assert compiled(targets=()).targets == ("sm86",)
 
 
@@ -72,7 +73,7 @@ def test_tensorrt_builds_for_the_gpu_here_only(rtx, monkeypatch, no_gpu):
     monkeypatch.setattr(library, "vendor", lambda backend: rtx)  # it gets no further than the targets
     with pytest.raises(BuildError, match=r"none is usable here \(no driver\): build there"):
         plan.compile_plan("tensorrt", b"", BuildConfig(), SIZE, DIM)
-    monkeypatch.setattr(library, "gpu", lambda: ("sm86", ""))
+    monkeypatch.setattr(driver, "gpu", lambda: ("sm86", ""))
     with pytest.raises(InputError, match=r"the GPU in this machine, sm86, not for sm89; build on that machine"):
         plan.compile_plan("tensorrt", b"", BuildConfig(targets=("sm86", "sm89")), SIZE, DIM)
 

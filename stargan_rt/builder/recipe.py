@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx
 
-from stargan_rt.build.config import GROUPS
-from stargan_rt.build.gate import Quality
-from stargan_rt.build.quantize import Grid, layer_groups, quantize
+from stargan_rt.builder.config import GROUPS
+from stargan_rt.builder.gate import Quality
+from stargan_rt.builder.quantize import Grid, layer_groups, quantize
 from stargan_rt.errors import BuildError
 
 Judge = Callable[[onnx.ModelProto], Quality]

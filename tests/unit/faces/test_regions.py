@@ -8,7 +8,7 @@ import pytest
 from frame_cases import LAYOUTS, REGIONS, SIZE, Buffer
 
 from stargan_rt.errors import InputError
-from stargan_rt.frames import Region, crop, paste
+from stargan_rt.faces import Region, crop, paste
 
 PICTURE = (21, 19)
 WEIGHTS = np.array([(0.257, 0.504, 0.098), (-0.148, -0.291, 0.439), (0.439, -0.368, -0.071)])

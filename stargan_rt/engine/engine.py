@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from stargan_rt import backends
 from stargan_rt.cuda.interop import Foreign, is_foreign, is_on_device, to_host
+from stargan_rt.engine.passes import run_passes
+from stargan_rt.engine.pipeline import in_order, paired
 from stargan_rt.errors import InputError, StarGANError
 from stargan_rt.images import Color, Image, Images, Pixels, fitted, is_one_image, resize
 from stargan_rt.labels import Label, Labels, LabelSpace, is_one_label
 from stargan_rt.manifest import Manifest, read_manifest
 from stargan_rt.models import BUNDLED, bundled_model
-from stargan_rt.passes import run_passes
-from stargan_rt.pipeline import in_order, paired
 from stargan_rt.profiling import Profile
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import onnx
 
 import stargan_rt
 from stargan_rt import machine
-from stargan_rt.build.config import BuildConfig
+from stargan_rt.builder.config import BuildConfig
 from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
 from stargan_rt.images import image_files
 
