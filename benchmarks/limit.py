@@ -18,8 +18,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stargan_rt.bench.timing import call_times
 from stargan_rt.errors import StarGANError
+from stargan_rt.timing import call_times
 
 CPU_PRECISIONS = ("fp32", "bf16", "int8")
 GPU_PRECISIONS = ("fp32", "bf16", "fp16", "int8")

@@ -24,7 +24,6 @@ from benchmarks.case import SEED, Case
 from benchmarks.statistics import estimate, ratio
 from stargan_rt import Engine
 from stargan_rt.bench.scenarios import faces
-from stargan_rt.bench.timing import call_times
 from stargan_rt.builder import GROUPS, BuildConfig, build
 from stargan_rt.builder.half import to_half
 from stargan_rt.builder.quantize import activation_grids, quantize
@@ -33,6 +32,7 @@ from stargan_rt.errors import BuildError, StarGANError
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import read_onnx, write_to_onnx
 from stargan_rt.quality import psnr
+from stargan_rt.timing import call_times
 
 Row: TypeAlias = dict[str, Any]
 Progress: TypeAlias = Callable[[str, int, int], None]

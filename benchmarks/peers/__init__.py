@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from benchmarks.case import Case
 from stargan_rt import backends
-from stargan_rt.bench.timing import call_times
 from stargan_rt.images import Pixels
+from stargan_rt.timing import call_times
 
 Translate: TypeAlias = Callable[[Pixels, npt.NDArray[np.float32]], Pixels]
 """Picture uint8 ``(H, W, 3)`` RGB and label float32 ``(c,)`` → uint8 ``(H, W, 3)`` RGB."""

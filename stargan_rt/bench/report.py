@@ -11,11 +11,11 @@ from typing import Any
 
 from stargan_rt import machine
 from stargan_rt.bench import scenarios
-from stargan_rt.bench.timing import Latency
 from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
 from stargan_rt.files import written_whole
 from stargan_rt.profiling import CallTimes
+from stargan_rt.timing import Latency
 
 LANES = tuple(sorted({1, 2, min(8, machine.cores())}))
 """Of the sweep."""

@@ -14,12 +14,12 @@ from statistics import median
 
 import numpy as np
 
-from stargan_rt.bench.timing import Latency, call_times
 from stargan_rt.engine import Engine
 from stargan_rt.errors import StarGANError
 from stargan_rt.images import Pixels, resize
 from stargan_rt.models import bundled_faces
 from stargan_rt.profiling import CallTimes
+from stargan_rt.timing import Latency, call_times
 
 COLD = """
 import sys, time

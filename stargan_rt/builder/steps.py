@@ -17,7 +17,6 @@ import onnx
 import stargan_rt
 from stargan_rt import backends, machine
 from stargan_rt.backends import PLANS, Backend
-from stargan_rt.bench import compare_latency
 from stargan_rt.builder import cache
 from stargan_rt.builder.calibration import Images, cover, load_images
 from stargan_rt.builder.config import BuildConfig
@@ -31,6 +30,7 @@ from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
 from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.files import written_whole
 from stargan_rt.manifest import Manifest, plan_manifest_path, read_onnx, sha256, sha256_of, write_to_onnx
+from stargan_rt.timing import compare_latency
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Phase, steps done, steps in all."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stargan_rt.bench import Latency, measure_latency
 from stargan_rt.engine import Engine
 from stargan_rt.grid import captioned_grid
 from stargan_rt.images import read_image, write_image
 from stargan_rt.models import bundled_samples
+from stargan_rt.timing import Latency, measure_latency
 
 
 def run_demo(engine: Engine, output: Path) -> Latency:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from stargan_rt import Engine, MissingDependencyError, StarGANError
-from stargan_rt.bench import Latency, compare_latency, measure_latency
 from stargan_rt.bench.report import doubts, measure
 from stargan_rt.bench.scenarios import batches, cold_start, peak_memory_mib, streams
 from stargan_rt.cli.bench import bench
 from stargan_rt.profiling import CallTimes
+from stargan_rt.timing import Latency, compare_latency, measure_latency
 
 
 def test_percentiles():
