@@ -102,7 +102,7 @@ def _loaded(backend: str, model: onnx.ModelProto, precision: str, case: Case, ma
     manifest = Manifest(master.labels, case.size, precision, case.conv_dim, case.blocks)
     path = case.folder / "variant.onnx"
     path.write_bytes(model.SerializeToString())
-    return backends.create(backend, path, manifest, case.threads)
+    return backends.create(backend, path, manifest, backends.RunOptions(threads=case.threads))
 
 
 def _in_turns(variants: dict[str, backends.Backend], case: Case, rounds: int, calls: int) -> dict[str, Any]:

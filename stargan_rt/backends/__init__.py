@@ -8,13 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from stargan_rt.backends.base import Backend
+from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
 from stargan_rt.backends.tensorrt_library import vendor
 from stargan_rt.errors import InputError, MissingDependencyError
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import Manifest
 
-__all__ = ["BACKENDS", "CPU_BACKENDS", "PLANS", "Backend", "create", "create_bare", "unavailable", "version"]
+__all__ = [
+    "BACKENDS",
+    "CPU_BACKENDS",
+    "PLANS",
+    "Backend",
+    "RunOptions",
+    "create",
+    "create_bare",
+    "unavailable",
+    "version",
+]
 
 BACKENDS: Mapping[str, str] = MappingProxyType(
     {
@@ -65,7 +75,7 @@ def version(name: str) -> str | None:
     return None
 
 
-def create(name: str, path: Path, manifest: Manifest, threads: int | None, lanes: int = 1) -> Backend:
+def create(name: str, path: Path, manifest: Manifest, options: RunOptions = DEFAULTS) -> Backend:
     """Loads a file into the named backend, or with ``"auto"`` into the one it was built for.
 
     An ONNX file runs on every CPU backend, so where its own is not installed, or it has none, ``"auto"``
@@ -80,22 +90,22 @@ def create(name: str, path: Path, manifest: Manifest, threads: int | None, lanes
     if own in PLANS:
         if name not in ("auto", own):
             raise InputError(f"{path} is a plan for {own}; leave out --backend {name}, or give the .onnx file")
-        return backend_class(own)(path, manifest, threads, lanes)
+        return backend_class(own)(path, manifest, options)
     if name in PLANS:
         raise InputError(f"{path} is an ONNX file; compile it first: stargan-rt build --onnx {path} --backend {name}")
     if name != "auto":
-        return backend_class(name)(path, manifest, threads, lanes)
+        return backend_class(name)(path, manifest, options)
     reasons = []
     for candidate in sorted(CPU_BACKENDS, key=lambda candidate: candidate != own):
         # Only a missing package passes the turn on; a backend that fails on the file must be heard.
         reason = unavailable(candidate)
         if reason is None:
-            return backend_class(candidate)(path, manifest, threads, lanes)
+            return backend_class(candidate)(path, manifest, options)
         reasons.append(f"{candidate}: {reason}")
     raise MissingDependencyError("no backend is installed. " + "; ".join(reasons))
 
 
-def create_bare(name: str, path: Path, labels: LabelSpace, lanes: int = 1) -> tuple[Manifest, Backend]:
+def create_bare(name: str, path: Path, labels: LabelSpace, options: RunOptions = DEFAULTS) -> tuple[Manifest, Backend]:
     """Loads a plan that has no manifest beside it; the rest is read from the plan.
 
     Raises:
@@ -106,4 +116,4 @@ def create_bare(name: str, path: Path, labels: LabelSpace, lanes: int = 1) -> tu
         raise InputError(f"labels are given for a bare plan only; name its backend, {' or '.join(PLANS)}; got {name!r}")
     from stargan_rt.backends.tensorrt import open_bare
 
-    return open_bare(name, path, labels, lanes)
+    return open_bare(name, path, labels, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,26 @@ import numpy.typing as npt
 from stargan_rt.errors import InputError
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a backend runs a network; what the network is stands in its `Manifest`.
+
+    Attributes:
+        threads: CPU threads; None leaves the choice to the library.
+        lanes: number of calls that may run concurrently. On a CPU the lanes share the threads.
+        precision: the precision that the graph was typed for; None takes the one in the manifest.
+        device: where to run, such as ``"cpu"`` or ``"cuda:1"``; None takes the backend's first device.
+    """
+
+    threads: int | None = None
+    lanes: int = 1
+    precision: str | None = None
+    device: str | None = None
+
+
+DEFAULTS = RunOptions()
 
 
 class Backend(ABC):
@@ -34,14 +55,13 @@ class Backend(ABC):
     has_bf16 = False
 
     @abstractmethod
-    def __init__(self, path: Path, manifest: Manifest, threads: int | None, lanes: int = 1) -> None:
+    def __init__(self, path: Path, manifest: Manifest, options: RunOptions = DEFAULTS) -> None:
         """Loads an ONNX file that keeps the contract of `stargan_rt.manifest.read_onnx_manifest`, or a plan.
 
         Args:
             path: the file.
             manifest: what it is.
-            threads: CPU threads; None leaves the choice to the library.
-            lanes: calls that may be under way at a time; on a CPU they share out the threads.
+            options: how to run it.
 
         Raises:
             EngineLoadError: the library refuses the file.

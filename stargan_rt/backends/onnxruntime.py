@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_rt import machine
-from stargan_rt.backends.base import Backend
+from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
 from stargan_rt.errors import EngineLoadError, MissingDependencyError
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, Manifest
@@ -24,16 +24,16 @@ class ONNXRuntime(Backend):
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int | None, lanes: int = 1) -> None:
+    def __init__(self, path: Path, manifest: Manifest, options: RunOptions = DEFAULTS) -> None:
         self.version: str = ort.__version__
-        options = ort.SessionOptions()
-        if lanes > 1:  # with one thread, a call computes on its caller's
-            options.intra_op_num_threads = max(1, (threads or machine.cores()) // lanes)
-        elif threads is not None:
-            options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # its warnings are for its developers; errors are raised
+        session = ort.SessionOptions()
+        if options.lanes > 1:  # with one thread, a call computes on its caller's thread
+            session.intra_op_num_threads = max(1, (options.threads or machine.cores()) // options.lanes)
+        elif options.threads is not None:
+            session.intra_op_num_threads = options.threads
+        session.log_severity_level = 3  # its warnings are for its developers; errors are raised
         try:
-            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(path, session, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions derive from nothing narrower
             raise EngineLoadError(f"ONNX Runtime {ort.__version__} refuses {path}: {error}") from None
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_rt import machine
-from stargan_rt.backends.base import Backend
+from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
 from stargan_rt.errors import EngineLoadError, MissingDependencyError
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, Manifest
@@ -44,22 +44,23 @@ class OpenVINO(Backend):
 
     name = "openvino"
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int | None, lanes: int = 1) -> None:
+    def __init__(self, path: Path, manifest: Manifest, options: RunOptions = DEFAULTS) -> None:
         self.version: str = ov.__version__
         config: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": lanes,
+            "NUM_STREAMS": options.lanes,
             # Fewer threads than cores would be pinned to the first cores in every process, and fight for them: two
             # processes of one thread each were three times as slow. With all cores, pinning makes `map` a tenth
             # faster.
-            "ENABLE_CPU_PINNING": threads is None or threads >= machine.cores(),
+            "ENABLE_CPU_PINNING": options.threads is None or options.threads >= machine.cores(),
         }
-        # The plugin would quietly compute in bf16 where the CPU can; precision is the graph's business. But half
-        # floats want the word, and are bf16 on CPUs that have only those; what int8 leaves may be in bf16.
-        if manifest.precision_asked != "int8":
-            config["INFERENCE_PRECISION_HINT"] = "f16" if manifest.precision_asked == "fp16" else "f32"
-        if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
+        # Without a hint the plugin computes in bf16 where the CPU can, whatever the types in the graph. fp16 must be
+        # requested explicitly; CPUs without it fall back to bf16. In int8 graphs, the remaining layers may run in bf16.
+        precision = options.precision or manifest.precision_asked
+        if precision != "int8":
+            config["INFERENCE_PRECISION_HINT"] = "f16" if precision == "fp16" else "f32"
+        if options.threads is not None:
+            config["INFERENCE_NUM_THREADS"] = options.threads
         try:
             core = _core()
             self.has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

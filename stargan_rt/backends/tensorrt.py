@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_rt.backends import tensorrt_library as library
-from stargan_rt.backends.base import Backend
+from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
 from stargan_rt.backends.tensorrt_context import Contexts, RuntimeSettings, scratch_bytes
 from stargan_rt.cuda import driver
 from stargan_rt.cuda.lanes import Lanes
@@ -29,14 +29,13 @@ class TensorRT(Backend):
     on_gpu = True
     _version_parts = 2  # of a version, those that must be equal
 
-    def __init__(self, path: Path, manifest: Manifest | None, threads: int | None = None, lanes: int = 1) -> None:
+    def __init__(self, path: Path, manifest: Manifest | None, options: RunOptions = DEFAULTS) -> None:
         """Loads a plan.
 
         Args:
             path: the file.
             manifest: what it is told to be; None checks only what the plan tells itself.
-            threads: not used.
-            lanes: calls that may be under way at a time.
+            options: number of lanes; the rest is not used.
 
         Raises:
             MissingDependencyError: the library or cuda.core is not installed.
@@ -46,7 +45,7 @@ class TensorRT(Backend):
         self._trt = library.vendor(self.name)
         self.version: str = self._trt.__version__
         self._path, self._manifest = path, manifest
-        self._asked_lanes = lanes
+        self._asked_lanes = options.lanes
         build = manifest.build if manifest is not None else {}
         version = str(build.get("backend_version", self.version))
         if version.split(".")[: self._version_parts] != self.version.split(".")[: self._version_parts]:
@@ -207,7 +206,7 @@ class TensorRTRTX(TensorRT):
     _version_parts = 4
 
 
-def open_bare(backend: str, path: Path, labels: LabelSpace, lanes: int = 1) -> tuple[Manifest, Backend]:
+def open_bare(backend: str, path: Path, labels: LabelSpace, options: RunOptions = DEFAULTS) -> tuple[Manifest, Backend]:
     """Loads a plan without its manifest, and makes one of what the plan and the caller tell.
 
     Raises:
@@ -215,7 +214,7 @@ def open_bare(backend: str, path: Path, labels: LabelSpace, lanes: int = 1) -> t
         EngineLoadError, MissingDependencyError: as `TensorRT`.
     """
     kind = TensorRT if backend == "tensorrt" else TensorRTRTX
-    loaded = kind(path, None, lanes=lanes)
+    loaded = kind(path, None, options)
     size, dim = loaded.plan_signature()
     if dim != labels.dim:
         loaded.close()

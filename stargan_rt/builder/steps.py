@@ -16,7 +16,7 @@ import onnx
 
 import stargan_rt
 from stargan_rt import backends, machine
-from stargan_rt.backends import PLANS, Backend
+from stargan_rt.backends import PLANS, Backend, RunOptions
 from stargan_rt.builder import cache
 from stargan_rt.builder.calibration import Images, cover, load_images
 from stargan_rt.builder.config import BuildConfig
@@ -201,12 +201,11 @@ class _Maker:
     @contextlib.contextmanager
     def _running(self, model: onnx.ModelProto, backend: str, precision: str) -> Iterator[Backend]:
         """The model in a CPU backend, as an engine of that precision would be."""
-        manifest = replace(self.master, build={"config": {"precision": precision}})
         with tempfile.TemporaryDirectory(prefix="stargan-rt-") as folder:
             path = Path(folder) / "typed.onnx"
             path.write_bytes(model.SerializeToString())
             try:
-                running = backends.backend_class(backend)(path, manifest, None)
+                running = backends.backend_class(backend)(path, self.master, RunOptions(precision=precision))
             except EngineLoadError as error:
                 raise BuildError(f"{backend} can't run the {precision} graph: {error}") from None
             try:

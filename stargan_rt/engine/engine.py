@@ -102,10 +102,11 @@ class Engine:
         if path in BUNDLED:
             path = bundled_model(str(path))
         path = Path(path)
+        options = backends.RunOptions(threads=threads, lanes=lanes)
         if labels is not None:
-            return cls(*backends.create_bare(backend, path, labels, lanes), lanes)
+            return cls(*backends.create_bare(backend, path, labels, options), lanes)
         manifest = read_manifest(path)
-        return cls(manifest, backends.create(backend, path, manifest, threads, lanes), lanes)
+        return cls(manifest, backends.create(backend, path, manifest, options), lanes)
 
     @property
     def labels(self) -> LabelSpace:

@@ -11,7 +11,7 @@ import pytest
 from pretended_cuda import Array, Cuda, Stream, values
 
 from stargan_rt import EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
-from stargan_rt.backends import tensorrt
+from stargan_rt.backends import RunOptions, tensorrt
 from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.builder.config import BuildConfig
 from stargan_rt.builder.plan import compile_plan
@@ -193,7 +193,7 @@ def load(rtx, path, monkeypatch, tmp_path):
         monkeypatch.setattr(driver, "gpu", lambda: ("sm89", ""))
         monkeypatch.setattr(driver, "cuda", lambda: cuda)
         monkeypatch.setattr(library, "deserialise", lambda trt, data: (network, []) if is_network else (None, network))
-        return tensorrt.TensorRTRTX(path, manifest, lanes=lanes)
+        return tensorrt.TensorRTRTX(path, manifest, RunOptions(lanes=lanes))
 
     return load
 
