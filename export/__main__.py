@@ -65,15 +65,17 @@ def main(
     size = image_size or loaded.size or (128, 128)
     model = to_onnx(loaded.generator, loaded.space.dim, size)
     parity = prove(model, loaded.generator, loaded.space, size)
-    write_to_onnx(Manifest(loaded.space, size, "fp32", loaded.conv_dim, loaded.blocks, loaded.source, parity), model)
+    network = {name: value for name, value in loaded.model.items() if name != "label_dim"}
+    write_to_onnx(Manifest(loaded.space, size, "fp32", source=loaded.source, parity=parity, **network), model)
     data = model.SerializeToString()
     with written_whole(output) as temporary:
         temporary.write_bytes(data)
     if loaded.running:
         click.echo(f"left out {len(loaded.running)} running statistics: pictures come from instance statistics")
+    described = f"{network.get('arch', 'paper')} generator, conv {network['conv_dim']}, {network['blocks']} blocks"
     click.echo(
-        f"{output}: {size[1]}x{size[0]}, {len(loaded.space.names)} labels, conv {loaded.conv_dim}, "
-        f"{loaded.blocks} blocks, {len(data) / 1e6:.1f} MB; at most {parity['max_levels']} of 255 levels from PyTorch"
+        f"{output}: {size[1]}x{size[0]}, {len(loaded.space.names)} labels, {described}, {len(data) / 1e6:.1f} MB; "
+        f"at most {parity['max_levels']} of 255 levels from PyTorch"
     )
 
 

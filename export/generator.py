@@ -14,8 +14,8 @@ from torch import Tensor
 from stargan_rt.errors import ExportError
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import sha256
+from training.architectures import AnyGenerator, new_generator
 from training.checkpoint import generator_weights, is_own, read_checkpoint, require_own
-from training.model import Generator
 
 RUNNING = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -29,15 +29,15 @@ class Loaded:
     Attributes:
         generator: in evaluation mode, float32, on the CPU.
         size: (height, width) it was trained at; None where the checkpoint does not tell.
+        model: arguments of `training.architectures.new_generator`.
         running: running statistics found and left out, by key; empty for most checkpoints.
         source: for the manifest.
     """
 
-    generator: Generator
+    generator: AnyGenerator
     space: LabelSpace
     size: tuple[int, int] | None
-    conv_dim: int
-    blocks: int
+    model: dict[str, Any]
     running: dict[str, Tensor]
     source: dict[str, Any]
 
@@ -71,7 +71,8 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best"
     state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     running = {key: value for key, value in state.items() if RUNNING.search(key)}
     state = {key: value for key, value in state.items() if key not in running}
-    label_dim, conv_dim, blocks = _architecture(state, path)
+    model = data["model"] if own else _architecture(state, path)
+    label_dim = model["label_dim"]
     if bad := [key for key, value in state.items() if not value.isfinite().all()]:
         raise ExportError(f"{path} has weights that are not finite: {bad[0]}; export an earlier checkpoint")
     if unnamed and not own and not labels:
@@ -82,7 +83,7 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best"
             f"{path} takes a label vector of {label_dim} values, but {len(label_space.names)} labels in "
             f"{len(label_space.datasets)} data set(s) make {label_space.dim}: {', '.join(label_space.names)}"
         )
-    generator = Generator(label_dim, conv_dim, blocks)
+    generator = new_generator(model)
     try:
         generator.load_state_dict(state)
     except RuntimeError as error:
@@ -91,11 +92,16 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best"
     if own:
         source |= {"iteration": data["iteration"], "weights": weights}
     size = (data["image_size"], data["image_size"]) if own else None
-    return Loaded(generator.eval(), label_space, size, conv_dim, blocks, running, source)
+    return Loaded(generator.eval(), label_space, size, model, running, source)
 
 
-def _architecture(state: dict[str, Tensor], path: Path) -> tuple[int, int, int]:
-    """(label_dim, conv_dim, blocks) from the shapes."""
+def _architecture(state: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """Return the arguments of the paper's generator from the shapes of a bare state dict."""
+    if "first.weight" in state and "label.weight" in state:
+        raise ExportError(
+            f"{path} is the bare state dict of a lite generator, which does not tell its stem and labels; export the "
+            "checkpoint that python -m training distill wrote (OUT/latest.pt)"
+        )
     first = state.get("main.0.weight")
     # Only a residual block has a `main` of its own, and the first one follows three convolutions.
     blocks = {int(m.group(1)) for key in state if (m := re.fullmatch(r"main\.(\d+)\.main\.0\.weight", key))}
@@ -107,7 +113,7 @@ def _architecture(state: dict[str, Tensor], path: Path) -> tuple[int, int, int]:
         )
     if first.shape[1] <= 3:
         raise ExportError(f"{path} has {first.shape[1]} input channels; a StarGAN generator has 3 and its labels")
-    return first.shape[1] - 3, first.shape[0], len(blocks)
+    return {"label_dim": first.shape[1] - 3, "conv_dim": first.shape[0], "blocks": len(blocks)}
 
 
 def _label_space(labels: Sequence[str], label_dim: int, path: Path) -> LabelSpace:

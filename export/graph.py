@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stargan_rt.errors import ExportError
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED
-from training.model import Generator
+from training.architectures import AnyGenerator
 
 OPSET = 18
 
@@ -25,7 +25,7 @@ class InferenceGraph(nn.Module):
     `translated` are Casts, and transposes see floats. A cast to uint8 truncates there, hence the Round.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: AnyGenerator) -> None:
         super().__init__()
         self.generator = generator
 
@@ -40,7 +40,7 @@ class InferenceGraph(nn.Module):
         return (image.float() / 127.5 - 1.0).permute(0, 3, 1, 2)
 
 
-def to_onnx(generator: Generator, label_dim: int, size: tuple[int, int]) -> onnx.ModelProto:
+def to_onnx(generator: AnyGenerator, label_dim: int, size: tuple[int, int]) -> onnx.ModelProto:
     """Exports and simplifies; the batch is dynamic, height and width are fixed.
 
     Raises:
@@ -81,7 +81,7 @@ def to_onnx(generator: Generator, label_dim: int, size: tuple[int, int]) -> onnx
     return model
 
 
-def _check_operators(model: onnx.ModelProto, generator: Generator) -> None:
+def _check_operators(model: onnx.ModelProto, generator: AnyGenerator) -> None:
     """A norm with running statistics would be exported as BatchNormalization: other pictures, silently."""
     norms = sum(isinstance(module, nn.InstanceNorm2d) for module in generator.modules())
     found = Counter(node.op_type for node in model.graph.node)

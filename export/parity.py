@@ -14,13 +14,13 @@ from stargan_rt.errors import ExportError
 from stargan_rt.images import resize
 from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import IMAGE, LABEL
-from training.model import Generator
+from training.architectures import AnyGenerator
 
 MAX_LEVELS = 1
 """Rounding may fall to the other side where a value lies between two levels; more is an error."""
 
 
-def prove(model: onnx.ModelProto, generator: Generator, space: LabelSpace, size: tuple[int, int]) -> dict[str, Any]:
+def prove(model: onnx.ModelProto, generator: AnyGenerator, space: LabelSpace, size: tuple[int, int]) -> dict[str, Any]:
     """Compares ONNX Runtime with PyTorch: several images, every label, batch 1 and more.
 
     Returns:

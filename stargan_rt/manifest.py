@@ -38,6 +38,9 @@ class Manifest:
         parity: how export compared it with PyTorch: images, batches, largest difference in levels of 255.
         build: of an engine, how `stargan-rt build` made it: backend and version, targets, precision by
             layer, quality beside the float32 master, hashes; empty for an exported file.
+        arch: architecture of the generator: ``"paper"``, or ``"lite"`` with fewer multiplications.
+        stem: of a lite generator, the side of the pixel blocks that space-to-depth makes one pixel of; else 1.
+        bottleneck: by how much the images in the residual blocks are smaller than the input.
     """
 
     labels: LabelSpace
@@ -48,6 +51,9 @@ class Manifest:
     source: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     build: Mapping[str, Any] = field(default_factory=dict)
+    arch: str = "paper"
+    stem: int = 1
+    bottleneck: int = 4
 
     @property
     def precision_asked(self) -> str:
@@ -82,6 +88,9 @@ class Manifest:
                 dict(data.get("source", {})),
                 dict(data.get("parity", {})),
                 dict(data.get("build", {})),
+                str(data.get("arch", "paper")),
+                int(data.get("stem", 1)),
+                int(data.get("bottleneck", 4)),
             )
         except (KeyError, TypeError, ValueError, OverflowError, LabelError) as error:
             raise EngineLoadError(f"the manifest is damaged: {error}") from None

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from stargan_rt.builder.config import GROUPS
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL
 
@@ -41,17 +42,27 @@ class Grid:
 
 
 def layer_groups(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
-    """Group (`config.GROUPS`) → its convolutions, in order."""
+    """Return the convolutions of each group of `config.GROUPS`, in order.
+
+    Groups follow from the graph, so that they hold for the paper's generator and for lite ones: between the first
+    convolution and the last, those of a stride lead down, and transposed ones and those in front of a pixel shuffle
+    lead up.
+    """
     layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
-    up = [node for node in layers if node.op_type == "ConvTranspose"]
-    down = layers[1 : 1 + len(up)]  # as many as lead up again
-    return {
-        "first": layers[:1],
-        "down": down,
-        "residual": layers[1 + len(up) : layers.index(up[0])] if up else layers[1:-1],
-        "up": up,
-        "last": layers[-1:],
-    }
+    groups: dict[str, list[onnx.NodeProto]] = {group: [] for group in GROUPS}
+    shuffled = {node.input[0] for node in model.graph.node if node.op_type == "DepthToSpace"}
+    for index, node in enumerate(layers):
+        strides = next((a.ints for a in node.attribute if a.name == "strides"), ())
+        if index == 0:
+            group = "first"
+        elif index == len(layers) - 1:
+            group = "last"
+        elif node.op_type == "ConvTranspose" or node.output[0] in shuffled:
+            group = "up"
+        else:
+            group = "down" if any(stride > 1 for stride in strides) else "residual"
+        groups[group].append(node)
+    return groups
 
 
 def activation_grids(

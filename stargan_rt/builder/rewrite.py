@@ -12,14 +12,14 @@ from stargan_rt.manifest import LABEL
 
 
 def fold_label(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose first convolution sees the image alone.
+    """Return a copy whose first convolution sees the image alone.
 
-    The label is the same in every pixel, so what the first convolution makes of it is constant but for a
-    border as wide as the padding: all of it stands in a small table, which is multiplied by the label,
-    stretched to the size of the image and added to what becomes of the image.
+    The label is the same in every pixel, so its share of the first convolution's output is constant except for a
+    border as wide as the padding. That share is kept in a small table, which is multiplied by the label, stretched to
+    the size of the image and added to the image's share.
 
-    Models that do not start with a convolution of odd size and stride 1 over image and label stay as
-    they are.
+    Models that do not start with a convolution of odd size and stride 1 over image and label are returned unchanged.
+    Among them are lite generators, whose label never passes a convolution.
     """
     folded = onnx.ModelProto()
     folded.CopyFrom(model)
@@ -34,8 +34,10 @@ def fold_label(model: onnx.ModelProto) -> onnx.ModelProto:
     if joined is None or joined.op_type != "Concat" or len(first.input) > 2 or not _keeps_size(attributes, side):
         return folded
     image, spread = joined.input
-    stretch = made_by[spread]  # the label, repeated in every pixel
-    unsqueeze = made_by[stretch.input[0]]
+    stretch = made_by.get(spread)  # the label, repeated in every pixel
+    unsqueeze = made_by.get(stretch.input[0]) if stretch else None
+    if stretch is None or stretch.op_type != "Expand" or unsqueeze is None:
+        return folded
     height, width = (int(n) for n in _constant(graph, stretch.input[1])[2:])
     edge = side // 2
     if unsqueeze.input[0] != LABEL or min(height, width) < side:
@@ -82,13 +84,14 @@ def fold_label(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def widen_last_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose last convolution gives four pixels at a time.
+    """Return a copy whose last convolution computes four pixels at a time.
 
-    A convolution to 3 channels uses 3 lanes of the 8 or 16 that a vector unit computes at once. The same
-    sums are those of a convolution of stride 2 with one more row and column, to 12 channels: one for
-    each colour and pixel of a 2x2 block. DepthToSpace then puts the pixels where they belong.
+    A convolution to 3 channels uses 3 of the 8 or 16 lanes of a vector unit. A convolution of stride 2 with one more
+    row and column computes the same sums to 12 channels: one for each colour and pixel of a 2x2 block. DepthToSpace
+    then moves the pixels to their places.
 
-    Models whose last convolution is not odd-sized, of stride 1 and padded to keep the size, stay as they are.
+    Models whose last convolution has other than 3 output channels, or is not odd-sized, of stride 1 and padded to keep
+    the size, are returned unchanged.
     """
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
@@ -98,7 +101,7 @@ def widen_last_convolution(model: onnx.ModelProto) -> onnx.ModelProto:
     stored = next(tensor for tensor in graph.initializer if tensor.name == last.input[1])
     weights = numpy_helper.to_array(stored)
     colours, channels, side, _ = weights.shape
-    if not _keeps_size(attributes, side) or len(last.input) > 2:
+    if colours != 3 or not _keeps_size(attributes, side) or len(last.input) > 2:
         return wide
     blocks = np.zeros((colours, 2, 2, channels, side + 1, side + 1), np.float32)
     for row in range(2):

@@ -142,7 +142,7 @@ def info(model: str, as_json: bool) -> None:
         "sha256": str(facts["sha256"]),
         "size": f"{width}x{height} pixels, uint8 RGB in and out",
         "precision": manifest.precision,
-        "network": f"conv {manifest.conv_dim}, {manifest.blocks} residual blocks",
+        "network": f"{manifest.arch}, conv {manifest.conv_dim}, {manifest.blocks} residual blocks",
         **{f"labels of {name}": ", ".join(labels) for name, labels in space.datasets.items()},
         **{f"group {name}": "one of " + ", ".join(members) for name, members in space.groups.items()},
         "unmentioned": "kept as in the image" if space.unspecified else "set to absent (0)",
