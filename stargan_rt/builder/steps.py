@@ -26,7 +26,7 @@ from stargan_rt.builder.layers import typed_layers
 from stargan_rt.builder.plan import compile_plan, plan_targets
 from stargan_rt.builder.quantize import activation_grids
 from stargan_rt.builder.recipe import search
-from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
+from stargan_rt.builder.typed import half_graph, rewritten, without_unused
 from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.files import written_whole
 from stargan_rt.manifest import Manifest, plan_manifest_path, read_onnx, sha256, sha256_of, write_to_onnx
@@ -142,8 +142,7 @@ class _Maker:
         progress("float32 master", 0, 1)
         with self._running(model, "onnxruntime", "fp32") as reference:
             self.gate = Gate(reference.run, self.images, master.labels)
-        if backend not in PLANS:  # where they were measured to gain (benchmarks/rewrites.py)
-            self.model = widen_last_convolution(fold_label(model))
+        self.model = without_unused(model if backend in PLANS else rewritten(model))
 
     def make(self) -> tuple[bytes, dict[str, Any]]:
         """The plan or the typed ONNX, and what the manifest says of it."""
@@ -183,8 +182,7 @@ class _Maker:
         if precision == "fp32":
             return self.model
         if precision in ("fp16", "bf16"):
-            # OpenVINO sums up norms in float32 in any case, and is faster without the casts.
-            return to_half(self.model, precision, half_norms=self.backend == "openvino" and precision == "bf16")
+            return half_graph(self.model, precision, self.backend)
         self.progress("calibration", 0, 1)
         runs = cover(self.images.calibration, self.master.labels, len(self.images.calibration))
         pairs = [(image, label) for _, image, label in runs]
