@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 FLOORS = (
-    ("errors", "files", "labels", "machine", "onnx_header", "profiling", "timing"),
+    ("_lazy", "errors", "files", "labels", "machine", "onnx_header", "profiling", "settings", "timing"),
     ("grid", "images", "manifest", "models", "quality"),
     ("faces",),
     ("cuda",),

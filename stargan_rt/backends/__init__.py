@@ -7,12 +7,17 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
+from stargan_rt._lazy import lazy
+from stargan_rt.backends.options import DEFAULTS, RunOptions
 from stargan_rt.backends.tensorrt_library import vendor
 from stargan_rt.errors import InputError, MissingDependencyError
-from stargan_rt.labels import LabelSpace
-from stargan_rt.manifest import Manifest
+
+if TYPE_CHECKING:
+    from stargan_rt.backends.base import Backend
+    from stargan_rt.labels import LabelSpace
+    from stargan_rt.manifest import Manifest
 
 __all__ = [
     "BACKENDS",
@@ -25,6 +30,8 @@ __all__ = [
     "unavailable",
     "version",
 ]
+
+__getattr__, __dir__ = lazy(__name__, {"Backend": "base"})
 
 BACKENDS: Mapping[str, str] = MappingProxyType(
     {

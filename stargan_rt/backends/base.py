@@ -4,36 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from stargan_rt.backends.options import DEFAULTS, RunOptions
 from stargan_rt.errors import InputError
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import Manifest
 
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a backend runs a network; what the network is stands in its `Manifest`.
-
-    Attributes:
-        threads: CPU threads; None leaves the choice to the library.
-        lanes: number of calls that may run concurrently. On a CPU the lanes share the threads.
-        precision: the precision that the graph was typed for; None takes the one in the manifest.
-        device: where to run, such as ``"cpu"`` or ``"cuda:1"``; None takes the backend's first device.
-    """
-
-    threads: int | None = None
-    lanes: int = 1
-    precision: str | None = None
-    device: str | None = None
-
-
-DEFAULTS = RunOptions()
+__all__ = ["DEFAULTS", "Backend", "RunOptions"]
 
 
 class Backend(ABC):

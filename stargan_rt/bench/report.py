@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from stargan_rt import machine
 from stargan_rt.bench import scenarios
+from stargan_rt.bench.config import BenchConfig
 from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
 from stargan_rt.files import written_whole
@@ -118,11 +118,9 @@ def figure_class() -> type[Any]:
 def measure(
     engine: Engine,
     path: str,
+    config: BenchConfig | None = None,
     *,
     threads: int | None = None,
-    seconds: float = 3.0,
-    sizes: tuple[int, ...] = (1, 2, 4, 8),
-    callers: tuple[int, ...] = (1, 2, 4),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Runs every scenario.
@@ -130,12 +128,12 @@ def measure(
     Args:
         engine: loaded from `path`.
         path: to load it again, with other lanes and in fresh processes.
+        config: what to measure.
         threads: that it was loaded with.
-        seconds: of each scenario; the sweeps share it among their points.
-        sizes: batch sizes of the sweep.
-        callers: threads at once.
         progress: is told which scenario runs.
     """
+    config = config or BenchConfig()
+    seconds, sizes, callers = config.seconds, config.batches, config.callers
     progress("single stream")
     times = scenarios.single_stream(engine, seconds)
     latency = Latency.of(times)
@@ -155,7 +153,7 @@ def measure(
         "backend": engine.backend,
         "precision": engine.precision,
         "size": f"{width}x{height}",
-        "CPU": f"{machine.cpu()}, {os.cpu_count()} cores",
+        "CPU": f"{machine.cpu()}, {machine.cores()} cores",
         **({"GPU": gpu} if (gpu := machine.gpu()) else {}),
         "system": platform.system(),
     }

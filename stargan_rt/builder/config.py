@@ -11,6 +11,7 @@ from typing import Any
 
 from stargan_rt.backends import BACKENDS, PLANS
 from stargan_rt.errors import InputError
+from stargan_rt.settings import check, fields, flag_of, setting
 
 BUDGET_DB: Mapping[str, float] = MappingProxyType({"fp32": 50.0, "fp16": 45.0, "bf16": 45.0, "int8": 35.0})
 """Precision → PSNR to the float32 master that a build must reach unless `min_psnr` says otherwise."""
@@ -18,81 +19,88 @@ GROUPS = ("first", "down", "residual", "up", "last")
 """Layer groups of the generator, in order; int8 is decided for each as a whole."""
 
 
+PRECISIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "fp32": "float32 throughout.",
+        "fp16": "Half precision, with norms in float32; the default.",
+        "bf16": "bfloat16, with norms in float32.",
+        "int8": "8-bit convolutions; needs --calib.",
+    }
+)
+"""Precision → what it computes."""
+
+
 @dataclass(frozen=True)
 class BuildConfig:
-    """What `build` makes.
+    """Settings of a build; the help texts are the documentation of the fields.
 
-    Attributes:
-        backend: ``"tensorrt"``, ``"tensorrt-rtx"``, ``"openvino"``, ``"onnxruntime"``, or ``"auto"``: the
-            best that works on this machine.
-        precision: of the convolutions: ``"fp32"``, ``"fp16"``, ``"bf16"`` or ``"int8"``.
-        groups: of int8, the layer groups to quantise; None searches for the fastest within the budget.
-        calib: folder of images, or ``"avatars"`` for the bundled ones; int8 is calibrated on a part of
-            them, the quality of every precision is measured on the rest. None: the bundled ones, and no int8.
-        calib_count: at most so many images are used.
-        min_psnr: dB to the float32 master below which the build fails; None for the precision's default.
-        min_batch, opt_batch, max_batch: of a plan's profile.
-        targets: GPUs to build for, such as ``("sm86", "sm89")``; empty for the one in this machine.
-        workspace_mib: scratch memory that a plan may use; None leaves it to TensorRT.
-        timing_cache: file in which TensorRT keeps what it measured, or None.
-        optimization_level: 0 to 5, how long TensorRT searches; None for its default.
-        dla_core: of a Jetson, the DLA core to use where a layer allows; the GPU takes the rest.
-        hardware_compatible: the plan runs on later GPUs too, somewhat slower.
-        version_compatible: the plan runs with later versions of TensorRT too.
+    Raises:
+        InputError: a setting is out of its range, or two of them contradict each other.
     """
 
-    backend: str = "auto"
-    precision: str = "fp32"
-    groups: tuple[str, ...] | None = None
-    calib: str | None = None
-    calib_count: int = 64
-    min_psnr: float | None = None
-    min_batch: int = 1
-    opt_batch: int = 1
-    max_batch: int = 8
-    targets: tuple[str, ...] = ()
-    workspace_mib: int | None = None
-    timing_cache: str | None = None
-    optimization_level: int | None = None
-    dla_core: int | None = None
-    hardware_compatible: bool = False
-    version_compatible: bool = False
+    backend: str = setting(
+        "auto",
+        "The runtime to build for; auto takes the best one that works on this machine.",
+        choices=("auto", *BACKENDS),
+    )
+    precision: str = setting("fp16", "Arithmetic of the convolutions.", choices=PRECISIONS)
+    groups: tuple[str, ...] | None = setting(
+        None,
+        f"Layer groups to compute in int8: {','.join(GROUPS[1:])}.",
+        shown_default="search for the fastest within --min-psnr",
+    )
+    calib: str | None = setting(
+        None,
+        "Folder of images to calibrate int8 and to judge every precision with, or 'avatars' for the bundled ones.",
+        metavar="DIR",
+    )
+    calib_count: int = setting(64, "Largest number of those images to use.", at_least=2)
+    min_psnr: float | None = setting(
+        None,
+        "PSNR in dB to the float32 model below which the build fails.",
+        shown_default="35 for int8, 45 for fp16 and bf16, 50 for fp32",
+    )
+    min_batch: int = setting(1, "Smallest batch of a plan's profile.", at_least=1)
+    opt_batch: int = setting(1, "Batch that a plan is tuned for.", at_least=1)
+    max_batch: int = setting(8, "Largest batch of a plan's profile.", at_least=1)
+    targets: tuple[str, ...] = setting(
+        (), "GPU architectures to build for, such as sm86,sm89.", flag="target", shown_default="the GPU of this machine"
+    )
+    workspace_mib: int | None = setting(None, "Scratch memory that a plan may use, in MiB.", at_least=1)
+    timing_cache: str | None = setting(None, "File in which TensorRT keeps its measurements.", metavar="FILE")
+    optimization_level: int | None = setting(None, "How long TensorRT searches, from 0 to 5.", at_least=0, at_most=5)
+    dla_core: int | None = setting(
+        None, "Jetson: run on this DLA core what it supports, and the rest on the GPU.", at_least=0
+    )
+    hardware_compatible: bool = setting(False, "The plan runs on newer GPUs too, more slowly.")
+    version_compatible: bool = setting(False, "The plan runs with newer versions of TensorRT too.")
 
     def __post_init__(self) -> None:
-        if self.backend not in ("auto", *BACKENDS):
-            raise InputError(f"unknown backend {self.backend!r}; known: auto, {', '.join(BACKENDS)}")
-        if self.precision not in BUDGET_DB:
-            raise InputError(f"unknown precision {self.precision!r}; known: {', '.join(BUDGET_DB)}")
+        check(self)
         if self.groups is not None:
             object.__setattr__(self, "groups", tuple(sorted(set(self.groups), key=_position)))
             if self.precision != "int8":
-                raise InputError(f"layer groups are chosen for int8 only, not for {self.precision}")
+                raise InputError(
+                    f"layer groups are chosen for int8 only, not for {self.precision}; leave out --groups or add --int8"
+                )
             if not self.groups:
-                raise InputError(f"no layer group to quantise; known: {', '.join(GROUPS[1:])}")
+                raise InputError(f"--groups names no layer group; known: {', '.join(GROUPS[1:])}")
             if "first" in self.groups:
                 raise InputError(
-                    "the first convolution stays in higher precision: OpenVINO computes it wrongly in int8"
+                    "the first convolution stays in higher precision, since OpenVINO computes it wrongly in int8; "
+                    "leave it out of --groups"
                 )
         if self.precision == "int8" and self.calib is None:
             raise InputError("int8 needs images like those it will see: add --calib FOLDER (or --calib avatars)")
-        if self.calib_count < 2:
+        if not self.min_batch <= self.opt_batch <= self.max_batch:
             raise InputError(
-                f"--calib-count must be at least 2 (some to calibrate, some to judge); got {self.calib_count}"
-            )
-        if not 1 <= self.min_batch <= self.opt_batch <= self.max_batch:
-            raise InputError(
-                f"batches must satisfy 1 <= min <= opt <= max; got {self.min_batch}, {self.opt_batch}, {self.max_batch}"
+                "batches must satisfy --min-batch <= --opt-batch <= --max-batch; "
+                f"got {self.min_batch}, {self.opt_batch}, {self.max_batch}"
             )
         object.__setattr__(self, "targets", tuple(dict.fromkeys(target.lower() for target in self.targets)))
         for target in self.targets:
             if not re.fullmatch(r"sm\d{2,3}", target):
-                raise InputError(f"a target is a GPU architecture such as sm86; got {target!r}")
-        if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
-            raise InputError(f"the optimization level lies in 0 to 5; got {self.optimization_level}")
-        if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise InputError(f"the workspace must be at least 1 MiB; got {self.workspace_mib}")
-        if self.dla_core is not None and self.dla_core < 0:
-            raise InputError(f"the DLA core must not be negative; got {self.dla_core}")
+                raise InputError(f"--target takes GPU architectures such as sm86; got {target!r}")
 
     @property
     def budget_db(self) -> float:
@@ -108,12 +116,12 @@ class BuildConfig:
         if backend in PLANS:
             return
         given = [
-            field.name.replace("_", "-")
-            for field in dataclasses.fields(self)
+            flag_of(field)
+            for field in fields(self)
             if field.name in PLAN_ONLY and getattr(self, field.name) != field.default
         ]
         if given:
-            raise InputError(f"--{', --'.join(given)}: only plans have these; add --backend tensorrt or tensorrt-rtx")
+            raise InputError(f"{', '.join(given)}: only plans have these; add --backend tensorrt or tensorrt-rtx")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from stargan_rt.bench.config import BenchConfig
+from stargan_rt.cli.flags import given, setting_flags
 from stargan_rt.cli.options import PATH, engine_options, load
 
 
 @click.command()
 @engine_options
-@click.option("--seconds", type=click.FloatRange(min=0.2), default=3.0, help="Time for each scenario.")
+@setting_flags(BenchConfig)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--plot", type=PATH, help="Picture of the latency distribution and the batch curve; needs matplotlib.")
 def bench(
-    engine: str, backend: str, threads: int | None, lanes: int, seconds: float, as_json: bool, plot: Path | None
+    engine: str, backend: str, threads: int | None, lanes: int, as_json: bool, plot: Path | None, **flags: Any
 ) -> None:
     """Time an engine: one caller, batches, several callers at once, lanes, cold start."""
     from stargan_rt.bench.report import figure_class, measure
 
+    config = BenchConfig(**given(flags))
     if plot:
         figure_class()  # a missing matplotlib is said before the measuring
     with load(engine, backend, threads, lanes) as loaded:
-        report = measure(
-            loaded, engine, threads=threads, seconds=seconds, progress=lambda phase: click.echo(phase, err=True)
-        )
+        report = measure(loaded, engine, config, threads=threads, progress=lambda phase: click.echo(phase, err=True))
     if plot:
         report.plot(plot)
     if as_json:

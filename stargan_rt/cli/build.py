@@ -10,54 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stargan_rt.cli.options import PATH, Names
+from stargan_rt.builder.config import BuildConfig
+from stargan_rt.cli.flags import given, setting_flags
+from stargan_rt.cli.options import PATH
 
 if TYPE_CHECKING:
     from stargan_rt.manifest import Manifest
 
-PRECISIONS = {
-    "fp32": "float32 throughout.",
-    "fp16": "Half precision, norms in float32; the default.",
-    "bf16": "bfloat16, norms in float32.",
-    "int8": "8-bit convolutions; needs --calib.",
-}
-
-
-def _precision_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, help in reversed(PRECISIONS.items()):
-        command = click.option(f"--{name}", "precision", flag_value=name, default=name == "fp16", help=help)(command)
-    return command
-
 
 @click.command()
 @click.option("--onnx", "model", type=PATH, required=True, help="The file of python -m export, or 'avatars'.")
-@_precision_flags
 @click.option(
-    "--output", type=PATH, help="The engine  [default: beside the ONNX file, as g.fp16.engine or g.int8.onnx]"
+    "--output", type=PATH, help="The engine  [default: next to the ONNX file, as g.fp16.engine or g.int8.onnx]"
 )
-@click.option(
-    "--backend", default="auto", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime; auto: the best one here."
-)
-@click.option("--calib", metavar="DIR", help="Folder of images to calibrate and judge with, or 'avatars'.")
-@click.option("--calib-count", default=64, help="At most so many of them.")
-@click.option("--groups", type=Names(), help="int8 for these layer groups: down,residual,up,last  [default: search]")
-@click.option("--min-psnr", type=float, help="dB to the float32 master  [default: 35 for int8, 45 for fp16 and bf16]")
-@click.option("--min-batch", default=1, help="Of a plan's profile.")
-@click.option("--opt-batch", default=1, help="The batch a plan is tuned for.")
-@click.option("--max-batch", default=8, help="The largest batch a plan takes at once.")
-@click.option("--target", "targets", type=Names(), default=(), help="GPUs to build for, such as sm86,sm89.")
-@click.option("--workspace-mib", type=int, help="Scratch memory of a plan.")
-@click.option("--timing-cache", metavar="FILE", help="Where TensorRT keeps what it measured.")
-@click.option("--optimization-level", type=int, help="0 to 5: how long TensorRT searches.")
-@click.option("--dla-core", type=int, help="Jetson: run on this DLA core what it can; the GPU takes the rest.")
-@click.option("--hardware-compatible", is_flag=True, help="The plan runs on later GPUs too, slower.")
-@click.option("--version-compatible", is_flag=True, help="The plan runs with later versions of TensorRT too.")
+@setting_flags(BuildConfig)
 @click.option("--force", is_flag=True, help="Build anew, and keep int8 that is not faster.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the log of the backend.")
-def build(model: Path, output: Path | None, force: bool, as_json: bool, verbose: bool, **settings: Any) -> None:
+def build(model: Path, output: Path | None, force: bool, as_json: bool, verbose: bool, **flags: Any) -> None:
     """Build the best engine for this machine, or a named GPU, and prove its pictures."""
-    from stargan_rt.builder import BuildConfig
     from stargan_rt.builder import build as run
     from stargan_rt.models import BUNDLED, bundled_model
 
@@ -68,7 +39,7 @@ def build(model: Path, output: Path | None, force: bool, as_json: bool, verbose:
         source = bundled_model(str(model))
         if output is None:
             raise click.UsageError("the bundled model needs --output")
-    config = BuildConfig(**settings)
+    config = BuildConfig(**given(flags))
     with Phases() as progress:
         artifact = run(source, config, output=output, force=force, progress=progress)
     if as_json:

@@ -24,18 +24,6 @@ class NamedPath(click.Path):
 PATH = NamedPath(path_type=Path)
 
 
-class Names(click.ParamType):  # type: ignore[type-arg]
-    """Names separated by commas."""
-
-    name = "a,b"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        names = tuple(part.strip() for part in str(value).split(",")) if isinstance(value, str) else tuple(value)
-        if not all(names):
-            self.fail(f"{value!r} has an empty name", param, ctx)
-        return names
-
-
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose an engine, the same for every command."""
     for option in (

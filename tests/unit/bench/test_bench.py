@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from stargan_rt import Engine, MissingDependencyError, StarGANError
+from stargan_rt.bench.config import BenchConfig
 from stargan_rt.bench.report import doubts, measure
 from stargan_rt.bench.scenarios import batches, cold_start, peak_memory_mib, streams
 from stargan_rt.cli.bench import bench
@@ -45,7 +46,7 @@ def test_scenarios(model):
 
 def test_the_report(model, tmp_path):
     with Engine.load(model) as engine:
-        report = measure(engine, str(model), seconds=0.2, sizes=(1, 2), callers=(1,))
+        report = measure(engine, str(model), BenchConfig(seconds=0.2, batches=(1, 2), callers=(1,)))
     facts = json.loads(json.dumps(report.to_dict()))
     assert facts["about"]["precision"] == "fp32"
     assert set(facts["lanes"]) >= {"1", "2"}
@@ -60,7 +61,7 @@ def test_the_report(model, tmp_path):
 
 def test_a_plot_needs_matplotlib(model, monkeypatch, tmp_path):
     with Engine.load(model) as engine:
-        report = measure(engine, str(model), seconds=0.2, sizes=(1,), callers=(1,))
+        report = measure(engine, str(model), BenchConfig(seconds=0.2, batches=(1,), callers=(1,)))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependencyError, match="--plot needs matplotlib"):
         report.plot(tmp_path / "bench.png")
