@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from stargan_rt.backends import BACKENDS
-from stargan_rt.bench import BenchConfig
+from stargan_rt.bench.config import BenchConfig
 from stargan_rt.builder import BUDGET_DB, BuildConfig
 from stargan_rt.builder.config import PRECISIONS
 from stargan_rt.cli import main
