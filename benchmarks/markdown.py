@@ -153,5 +153,5 @@ CAPTIONS = {
     "threads": "One image of {side}x{side} a call.",
     "lanes": "As many threads as lanes call `Engine.translate` at once, with images of {side}x{side}.",
     "builds": "`stargan_rt.builder` with `force=True`, calibration and judging included.",
-    "training": "Critic steps with a generator step in every fifth, not compiled, faces in memory.",
+    "training": "Discriminator steps with a generator step in every fifth, not compiled, faces in memory.",
 }

@@ -6,7 +6,7 @@ One generator for all domains of two data sets, trained with mask vectors, again
 - a model for every ordered pair of domains of a data set, k(k-1) of them each, as GANs between two
   domains need (paper, section 1 and figure 2). Each is a two-domain StarGAN used in one direction.
 
-All schemes get the same number of critic steps in total, the same networks, data and settings. A
+All schemes get the same number of discriminator steps in total, the same networks, data and settings. A
 classifier of real images judges translations of faces that no scheme has seen.
 """
 

@@ -1,7 +1,7 @@
 """Training speed against a plain loop: `python -m benchmarks training-step`.
 
 The plain loop is what one writes from the paper with PyTorch alone: float32, default memory format,
-`nn.InstanceNorm2d`, the graph kept through the generator in the critic's step, and a loader that
+`nn.InstanceNorm2d`, the graph kept through the generator in the discriminator's step, and a loader that
 decodes, crops, resizes and normalises image by image. Ours reads its cache and computes as
 configured. Both take turns in one process, on the same data and the same threads.
 """

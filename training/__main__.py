@@ -83,7 +83,9 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
         if resume:
             state.resume(latest)
         elif init and not state.start_from(init) and processes.first:
-            click.echo(f"the critic of {init} does not fit here and starts anew; --warm-up lets it learn first")
+            click.echo(
+                f"the discriminator of {init} does not fit and starts from random weights; --warm-up trains it first"
+            )
         run(state, datasets, out, processes)
     finally:
         processes.close()

@@ -1,4 +1,4 @@
-"""A training run on disk: everything needed to go on with it, or to export it without further questions."""
+"""Checkpoints: everything needed to resume a training run, or to export its generator without further options."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from stargan_rt.files import written_whole
 from stargan_rt.labels import LabelSpace
 from training.config import TrainConfig
 from training.model import Discriminator, Generator
-from training.transfer import carried_critic, carried_generator
+from training.transfer import transfer_discriminator, transfer_generator
 
 FORMAT = "stargan-rt training checkpoint"
 VERSION = 1
 WEIGHTS = ("averaged", "last")
-"""The copies of the generator in a checkpoint; of two equals the first is taken."""
+"""The copies of the generator in a checkpoint; of two with equal scores the first is used."""
 
 
 @dataclasses.dataclass
 class TrainState:
-    """All that a run changes as it goes."""
+    """Everything that changes during a run, with the config and the labels that it was made from."""
 
     config: TrainConfig
     space: LabelSpace
@@ -38,11 +38,11 @@ class TrainState:
     d_scaler: torch.amp.GradScaler
     iteration: int = 0
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Copy of the generator's weights → its loss when last scored; see `trainer.score`."""
+    """The generator's loss for each copy of its weights when they were last scored; see `training.watch.score`."""
 
     @classmethod
     def fresh(cls, config: TrainConfig, space: LabelSpace, device: str | None = None) -> TrainState:
-        """New weights from the config's seed, on `device` or else the config's."""
+        """Initialise the networks from the config's seed, on `device` or else on the config's device."""
         torch.manual_seed(config.seed)
         arguments = generator_arguments(config, space)
         generator, averaged = Generator(**arguments), Generator(**arguments)
@@ -74,7 +74,7 @@ class TrainState:
         }
 
     def save(self, path: Path) -> None:
-        """Writes the checkpoint, whole or not at all."""
+        """Write the checkpoint; an existing file is replaced only once the new one is complete."""
         data = {
             "format": FORMAT,
             "version": VERSION,
@@ -91,13 +91,17 @@ class TrainState:
 
     @staticmethod
     def stored_config(path: Path, changes: dict[str, Any]) -> TrainConfig:
-        """The config of a checkpoint, with `changes`."""
+        """Return the config of a checkpoint with `changes` applied.
+
+        Raises:
+            InputError: the file is not a checkpoint of this trainer, or a setting is out of range.
+        """
         data = read_checkpoint(path)
         require_own(data, path)
         return TrainConfig(**{**data["config"], **changes})
 
     def resume(self, path: Path) -> None:
-        """Takes over everything that a checkpoint holds.
+        """Load everything from a checkpoint.
 
         Raises:
             InputError: it was made with other labels or another architecture.
@@ -106,49 +110,63 @@ class TrainState:
         require_own(data, path)
         space = LabelSpace.from_dict(data["labels"])
         if space.unspecified != self.space.unspecified:
-            raise InputError(f"{path} was trained with partial_targets {data['config']['partial_targets']}; keep it so")
+            raise InputError(
+                f"{path} was trained with --partial-targets {data['config']['partial_targets']}; a resumed run can't switch "
+                "between 0 and other values: leave the flag out"
+            )
         if space != self.space:
-            raise InputError(f"{path} was trained on other labels than this run: {data['labels']['datasets']}")
+            raise InputError(
+                f"{path} was trained on the labels {data['labels']['datasets']}, this run has {self.space.to_dict()['datasets']}: "
+                "leave out --data, or start a new run from the generator: --init"
+            )
         try:
             for name, part in self._parts().items():
                 part.load_state_dict(data[name])
         except (RuntimeError, ValueError) as error:
             raise InputError(
-                f"{path} holds another architecture than the flags describe; leave out the flags that change the "
-                f"networks, or start anew from its generator with --init.\n{error}"
+                f"{path} has another architecture than the flags describe; leave out the flags that change the "
+                f"networks, or start a new run from its generator: --init\n{error}"
             ) from None
         self.iteration, self.scores = data["iteration"], data.get("scores", {})
 
     def start_from(self, path: Path) -> bool:
-        """Takes over another checkpoint's generator (the averaged one), and its critic where that fits.
+        """Load the averaged generator of another checkpoint, and its discriminator if it fits.
 
-        See `training.transfer` for other labels and image sizes.
+        The labels and the image size may differ; see `training.transfer`.
 
         Returns:
-            Whether the critic came along.
+            Whether the discriminator was loaded.
+
+        Raises:
+            InputError: the generator has another width or depth.
         """
         data = read_checkpoint(path)
         require_own(data, path)
         known = LabelSpace.from_dict(data["labels"])
         growth = self.config.image_size / data["image_size"]
-        weights = carried_generator(data["averaged_generator"], known, self.space, growth)
+        weights = transfer_generator(data["averaged_generator"], known, self.space, growth)
         for network in (self.generator, self.averaged):
             try:
                 network.load_state_dict(weights)
             except RuntimeError as error:
-                raise InputError(f"{path} holds a generator of another width or depth.\n{error}") from None
-        critic = carried_critic(data["discriminator"], self.discriminator) if known.names == self.space.names else None
-        if critic:
-            self.discriminator.load_state_dict(critic)
-        return critic is not None
+                raise InputError(
+                    f"the generator in {path} has another width or depth than this run; give the --conv-dim and --blocks "
+                    f"that it was trained with\n{error}"
+                ) from None
+        if known.names != self.space.names:
+            return False
+        discriminator = transfer_discriminator(data["discriminator"], self.discriminator)
+        if discriminator:
+            self.discriminator.load_state_dict(discriminator)
+        return discriminator is not None
 
 
 def generator_weights(data: dict[str, Any], weights: str = "best") -> tuple[str, dict[str, Any]]:
-    """A generator's state dict out of a checkpoint of ours, and which of the copies it is.
+    """Return which copy of the generator is used, ``"averaged"`` or ``"last"``, and its state dict.
 
     Args:
-        data: of `read_checkpoint`.
-        weights: ``"averaged"``, ``"last"``, or ``"best"``: the one that scored better when it was saved.
+        data: a checkpoint of this trainer, as returned by `read_checkpoint`.
+        weights: ``"averaged"``, ``"last"``, or ``"best"``: the copy with the lower loss when the checkpoint was saved.
     """
     if weights == "best":
         weights = min(WEIGHTS, key=lambda copy: data.get("scores", {}).get(copy, 0.0))
@@ -158,12 +176,15 @@ def generator_weights(data: dict[str, Any], weights: str = "best") -> tuple[str,
 def trained_generator(
     path: Path, weights: str = "best", device: str = "cpu"
 ) -> tuple[Generator, LabelSpace, TrainConfig, int]:
-    """The generator of a checkpoint of ours in evaluation mode, its labels, config and iteration.
+    """Load a generator in evaluation mode, with its labels, config and iteration.
 
     Args:
-        path: the checkpoint.
+        path: a checkpoint of this trainer.
         weights: see `generator_weights`.
-        device: where it will compute.
+        device: device of the generator.
+
+    Raises:
+        InputError: the file is not a checkpoint of this trainer.
     """
     data = read_checkpoint(path)
     require_own(data, path)
@@ -175,14 +196,15 @@ def trained_generator(
 
 
 def generator_arguments(config: TrainConfig, space: LabelSpace) -> dict[str, int]:
+    """Return the arguments of `Generator` for a run."""
     return {"label_dim": space.dim, "conv_dim": config.conv_dim, "blocks": config.blocks}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint, ours or a bare state dict, without running any code that it may hold.
+    """Read a checkpoint of this trainer or a bare state dict; no code in the file is executed.
 
     Raises:
-        InputError: not there, not a checkpoint, damaged, or one that needs code to be read.
+        InputError: the file does not exist, is damaged, is not a checkpoint, or contains more than plain tensors.
     """
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}")
@@ -190,30 +212,35 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "weights_only" not in str(error).casefold():
-            raise InputError(f"{path} is damaged or no PyTorch checkpoint") from None
+            raise InputError(f"{path} is damaged or not a PyTorch checkpoint") from None
         raise InputError(
-            f"{path} holds more than plain tensors; it is not loaded, since unpickling other objects can run code. "
-            "Save the state dict alone: torch.save(G.state_dict(), PATH)"
+            f"{path} contains more than plain tensors and is not loaded, since unpickling other objects can run code; "
+            "save the state dict alone: torch.save(G.state_dict(), PATH)"
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{path} is damaged or no PyTorch checkpoint ({error!r:.100})") from None
+        raise InputError(f"{path} is damaged or not a PyTorch checkpoint ({error!r:.100})") from None
     if not isinstance(data, dict):
-        raise InputError(f"{path} holds a {type(data).__name__}, not a checkpoint")
+        raise InputError(f"{path} contains a {type(data).__name__}; expected a checkpoint, which is a dict")
     return data
 
 
 def is_own(data: dict[str, Any]) -> bool:
-    """Whether a checkpoint was written by this trainer."""
+    """Return whether a checkpoint was written by this trainer."""
     return data.get("format") == FORMAT
 
 
 def require_own(data: dict[str, Any], path: Path) -> None:
+    """Check that a checkpoint was written by this trainer, in a version that it can read.
+
+    Raises:
+        InputError: it was not.
+    """
     if not is_own(data):
         raise InputError(f"{path} is not a checkpoint of `python -m training train`")
     if data.get("version") != VERSION:
         raise InputError(f"{path} has format version {data.get('version')}; this code reads {VERSION}")
-    if strangers := set(data["config"]) - {field.name for field in dataclasses.fields(TrainConfig)}:
+    if unknown := set(data["config"]) - {field.name for field in dataclasses.fields(TrainConfig)}:
         raise InputError(
-            f"{path} was trained with settings that this version does not know ({', '.join(sorted(strangers))}); "
+            f"{path} was trained with settings that are unknown to this version ({', '.join(sorted(unknown))}); "
             "update the sources: git pull"
         )

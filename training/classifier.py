@@ -1,4 +1,4 @@
-"""The judge of translated images: a classifier trained on real ones (paper, section 5.4)."""
+"""The classifier of real images that scores translated ones (paper, section 5.4)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from training.batch import step_random
 from training.data.dataset import Dataset, to_network
 from training.losses import classification_loss
-from training.trainer import step_random
 
 BATCH = 32
 NAME = "4-layer convolutional classifier, penultimate features"
 
 
 class Classifier(nn.Module):
-    """Four stride-2 convolutions with batch norm, and a linear layer; 128 features an image."""
+    """Four stride-2 convolutions with batch norm, then linear layers; 128 features for each image."""
 
     def __init__(self, labels: int) -> None:
         super().__init__()
@@ -33,23 +33,26 @@ class Classifier(nn.Module):
         self.head = nn.Linear(128, labels)
 
     def features(self, images: Tensor) -> Tensor:
-        """Float ``(n, 3, h, w)`` in [-1, 1] → ``(n, 128)``."""
+        """Return features ``(n, 128)`` of images, float ``(n, 3, h, w)`` in [-1, 1]."""
         out: Tensor = self.body(images)
         return out
 
     def forward(self, images: Tensor) -> Tensor:
-        """Float ``(n, 3, h, w)`` in [-1, 1] → logits ``(n, labels)``."""
+        """Return logits ``(n, labels)`` of images, float ``(n, 3, h, w)`` in [-1, 1]."""
         out: Tensor = self.head(self.features(images))
         return out
 
 
 def trained_classifier(data: Dataset, steps: int = 1500, device: str = "cpu") -> Classifier:
-    """A classifier of a data set's labels, trained once and kept in the cache.
+    """Train a classifier of a data set's labels, or load it from the cache.
 
     Args:
         data: real images.
-        steps: of 32 images; the learning rate falls to zero over them.
-        device: where it is trained.
+        steps: training steps of 32 images; the learning rate falls to zero over them.
+        device: device of the classifier.
+
+    Raises:
+        InputError: the cache can't be written.
     """
     torch.manual_seed(0)
     classifier = Classifier(len(data.names)).to(device)
@@ -72,18 +75,18 @@ def trained_classifier(data: Dataset, steps: int = 1500, device: str = "cpu") ->
 
 @torch.no_grad()
 def classify(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 ``(n, h, w, 3)`` → logits ``(n, labels)`` and features ``(n, 128)``."""
+    """Return logits ``(n, labels)`` and features ``(n, 128)`` of images, uint8 ``(n, h, w, 3)`` RGB."""
     device = next(classifier.parameters()).device
     logits, features = [], []
     for start in range(0, len(images), 64):
-        found = classifier.features(to_network(images[start : start + 64]).to(device))
-        features.append(found.cpu().numpy())
-        logits.append(classifier.head(found).cpu().numpy())
+        feature = classifier.features(to_network(images[start : start + 64]).to(device))
+        features.append(feature.cpu().numpy())
+        logits.append(classifier.head(feature).cpu().numpy())
     return np.concatenate(logits), np.concatenate(features)
 
 
 def _cached(data: Dataset, steps: int) -> Path:
-    # A sample of the pixels stands for all of them: data sets that differ, differ everywhere.
+    # A sample of the pixels is enough: data sets that differ do so in every image.
     digest = hashlib.sha256(Path(__file__).read_bytes())
     digest.update(f"{data.names} {data.images.shape} {steps}".encode())
     digest.update(data.images[:: max(1, len(data.images) // 16)].tobytes())

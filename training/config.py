@@ -1,4 +1,4 @@
-"""`TrainConfig`: every choice of a training run, shared by the command line and the checkpoint."""
+"""`TrainConfig`: the settings of a training run, shared by the command line and the checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ else:
     import tomli as tomllib
 
 PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets").glob("*.toml"))}
-"""Name → settings that are known to be of use."""
+"""Path of the settings of each preset, by name."""
 
 
 def _option(default: Any, help: str, at_least: float | None = None) -> Any:
@@ -27,7 +27,13 @@ def _option(default: Any, help: str, at_least: float | None = None) -> Any:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The defaults are the paper's (appendix 7.2); the help texts are the documentation of the fields."""
+    """Settings of a training run; the defaults are the paper's (appendix 7.2).
+
+    The help text of each field documents it.
+
+    Raises:
+        InputError: a setting is out of range.
+    """
 
     data: tuple[str, ...] = _option(
         ("avatars",),
@@ -41,14 +47,14 @@ class TrainConfig:
     d_conv_dim: int = _option(64, "channels of the discriminator's first convolution", at_least=1)
     d_layers: int = _option(6, "stride-2 convolutions of the discriminator", at_least=1)
 
-    batch_size: int = _option(16, "images a step", at_least=1)
-    iterations: int = _option(200_000, "critic steps on each data set", at_least=1)
+    batch_size: int = _option(16, "images in a step", at_least=1)
+    iterations: int = _option(200_000, "discriminator steps on each data set", at_least=1)
     decay_iterations: int | None = _option(
-        None, "last iterations, over which both learning rates fall linearly to 0; half of them if not given"
+        None, "last iterations, over which both learning rates fall linearly to 0; half of the iterations if not given"
     )
-    n_critic: int = _option(5, "critic steps a generator step", at_least=1)
+    n_critic: int = _option(5, "discriminator steps for each generator step", at_least=1)
     warm_up: int = _option(
-        0, "first iterations that train the critic alone; for a trained generator from --init", at_least=0
+        0, "first iterations, which train the discriminator alone; for a trained generator from --init", at_least=0
     )
     g_lr: float = _option(1e-4, "Adam's learning rate for the generator", at_least=0)
     d_lr: float = _option(1e-4, "Adam's learning rate for the discriminator", at_least=0)
@@ -60,36 +66,40 @@ class TrainConfig:
 
     partial_targets: float = _option(
         0.0,
-        "share of targets that leave labels unspecified (0.5), to be kept as they are in the image; paper: 0",
+        "share of targets that leave some labels unspecified (0.5), which keeps these as they are in the image; paper: 0",
         at_least=0,
     )
     noise: float = _option(
         0.0,
-        "largest deviation of noise added to what the critic sees, drawn anew for every image, so that no faint "
-        "pattern can pass for a label; paper: 0",
+        "largest standard deviation of the noise added to the discriminator's input, drawn for each image; keeps faint "
+        "patterns from passing for a label; paper: 0",
         at_least=0,
     )
     cutout: float = _option(
         0.0,
-        "sides, as a share of the image's, of a rectangle hidden from the critic, elsewhere in every image, so that no "
-        "single spot can pass for a label; paper: 0",
+        "sides, as a share of the image's, of a rectangle at a random place that is hidden from the discriminator; keeps "
+        "a single spot from passing for a label; paper: 0",
         at_least=0,
     )
     label_smoothing: float = _option(
         0.0,
-        "how much of a label the classification loss spreads over the others, so that the critic is never so sure of a "
-        "faint sign that nothing is gained by a clear one; paper: 0",
+        "label smoothing of the classification loss, which keeps its gradient from vanishing once a faint sign of a "
+        "label is recognised; paper: 0",
         at_least=0,
     )
     teacher: str = _option(
         "",
-        "checkpoint of a generator for the same labels at a smaller size, whose translations are to be matched at that "
+        "checkpoint of a generator for the same labels at a smaller image size, whose translations are matched at that "
         "size; paper: none",
     )
-    lambda_teacher: float = _option(500.0, "weight of the squared difference from the teacher", at_least=0)
-    ema: float = _option(0.999, "decay of the averaged copy of the generator, per generator step", at_least=0)
+    lambda_teacher: float = _option(
+        500.0, "weight of the squared difference from the teacher's translations", at_least=0
+    )
+    ema: float = _option(
+        0.999, "decay of the moving average of the generator's weights, per generator step", at_least=0
+    )
 
-    seed: int = _option(0, "seed of the weights and of the data order", at_least=0)
+    seed: int = _option(0, "seed of the initial weights and of the order of the data", at_least=0)
     device: str = _option("cpu", "'cpu' or 'cuda'; under torchrun each process takes its own GPU")
     precision: str = _option(
         "float32", "'float32', 'bfloat16', or on a GPU 'float16'; the gradient penalty stays float32"

@@ -1,4 +1,4 @@
-"""Several processes as one run: DistributedDataParallel under `torchrun`."""
+"""Training in several processes: DistributedDataParallel under `torchrun`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stargan_rt.errors import InputError
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the run.
+    """This process and the number of processes in the run.
 
     Attributes:
-        rank: number of this process; 0 writes the files.
-        count: of all processes.
-        device: where this process computes.
+        rank: number of this process; process 0 writes the files.
+        count: number of processes.
+        device: the device that this process uses.
     """
 
     rank: int
@@ -29,18 +29,19 @@ class Processes:
 
     @property
     def first(self) -> bool:
+        """Whether this process prints and writes the files."""
         return self.rank == 0
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """The network with its gradients averaged over the processes."""
+        """Return the network with its gradients averaged over the processes."""
         if self.count == 1:
             return network
-        # Buffers there are none; both networks are called several times before a backward pass.
+        # The networks have no buffers, and are called several times before a backward pass.
         return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
 
     @contextlib.contextmanager
     def first_one_first(self) -> Iterator[None]:
-        """The first process goes through the block alone, then the others do."""
+        """Run the block in the first process, then in the others."""
         if not self.first:
             torch.distributed.barrier()
         yield
@@ -48,22 +49,23 @@ class Processes:
             torch.distributed.barrier()
 
     def close(self) -> None:
+        """Leave the process group."""
         if self.count > 1:
             torch.distributed.destroy_process_group()
 
 
 def join(device: str) -> Processes:
-    """Joins the run that `torchrun` started, or stands alone where it did not.
+    """Join the processes that `torchrun` started; without `torchrun` this is the only process.
 
     Raises:
-        InputError: a device that PyTorch does not know or can't use.
+        InputError: an unknown device, or CUDA where PyTorch finds no GPU.
     """
     try:
         kind = torch.device(device).type
     except RuntimeError:
-        raise InputError(f"unknown device {device!r}; use cpu or cuda") from None
+        raise InputError(f"unknown device {device!r}; use --device cpu or --device cuda") from None
     if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"no GPU that PyTorch {torch.__version__} can use; leave out --device {device}")
+        raise InputError(f"PyTorch {torch.__version__} finds no CUDA GPU; use --device cpu")
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Processes(0, 1, device)

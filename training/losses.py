@@ -1,4 +1,4 @@
-"""The losses of the paper (section 3.1, equations 1 to 8)."""
+"""The losses of the paper (arXiv 1711.09020, section 3.1, equations 1 to 8), and their sum for the generator."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.batch import Batch
+from training.config import TrainConfig
+from training.teacher import Teacher
+
 
 def classification_loss(logits: Tensor, label: Tensor, one_of_k: bool = False, smoothing: float = 0.0) -> Tensor:
-    """How far the classifier is from the label (equations 2 and 3), averaged over the batch.
+    """Return the cross-entropy between logits and labels (equations 2 and 3), averaged over the batch.
 
     Args:
         logits: ``(n, c)``.
         label: ``(n, c)`` of zeros and ones.
-        one_of_k: cross-entropy over the labels, one of which is set; else binary cross-entropy, summed.
-        smoothing: share of the label that is taken from it and spread evenly over what it could have been.
+        one_of_k: whether exactly one label is set, so that softmax cross-entropy is used; otherwise binary
+            cross-entropy, summed over the labels.
+        smoothing: label smoothing, in [0, 1): the share of a label that is spread evenly over its alternatives.
     """
     if one_of_k:
         return F.cross_entropy(logits.float(), label.argmax(dim=1), label_smoothing=smoothing)
@@ -24,17 +29,42 @@ def classification_loss(logits: Tensor, label: Tensor, one_of_k: bool = False, s
 
 
 def reconstruction_loss(image: Tensor, reconstructed: Tensor) -> Tensor:
-    """Mean absolute difference (equation 4)."""
+    """Return the mean absolute difference (equation 4)."""
     return (image - reconstructed.float()).abs().mean()
 
 
 def gradient_penalty(score_gradient: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """How far the critic's gradient norm is from 1 between real and fake images (equation 8).
+    """Return the WGAN-GP gradient penalty on interpolates of real and fake images (equation 8).
 
     Args:
-        score_gradient: images → gradient of their scores by them, such as `Discriminator.score_gradient`.
+        score_gradient: maps images to the gradient of their scores by the images, such as
+            `Discriminator.score_gradient`.
         real, fake: ``(n, 3, h, w)``.
-        mix: ``(n, 1, 1, 1)`` in [0, 1], the share of `real`.
+        mix: ``(n, 1, 1, 1)`` in [0, 1], the share of `real` in the interpolates.
     """
     gradient = score_gradient(mix * real + (1 - mix) * fake)
     return ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+def generator_loss(
+    generator: Callable[[Tensor, Tensor], Tensor],
+    discriminator: Callable[[Tensor], tuple[Tensor, Tensor]],
+    batch: Batch,
+    config: TrainConfig,
+    teacher: Teacher | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the generator's weighted loss (equation 6) and its unweighted terms by name.
+
+    With a teacher, the difference from the teacher's translations is added.
+    """
+    fake = generator(batch.real, batch.target).float()
+    score, logits = discriminator(batch.seen(fake))
+    back = generator(fake, batch.source)
+    adv = -score.float().mean()
+    cls = classification_loss(logits[:, batch.part.where], batch.expected, batch.one_of_k, config.label_smoothing)
+    rec = reconstruction_loss(batch.real, back)
+    total, terms = adv + config.lambda_cls * cls + config.lambda_rec * rec, {"G/adv": adv, "G/cls": cls, "G/rec": rec}
+    if teacher:
+        terms["G/teacher"] = teacher.loss(batch.real, batch.target, fake)
+        total = total + config.lambda_teacher * terms["G/teacher"]
+    return total, terms

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAK = 0.01
-"""Slope of the critic's rectifiers below zero."""
+"""Negative slope of the discriminator's leaky ReLUs."""
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance normalisation from the image's own statistics, in training and in evaluation alike.
+    """Instance normalisation with the statistics of the image itself, in training and in evaluation mode.
 
-    The authors' code tracks running statistics but never switches to evaluation mode, so its
-    pictures come from instance statistics too; running statistics would make other pictures.
+    The authors' code tracks running statistics but never switches to evaluation mode, so its results
+    come from instance statistics too; running statistics would change them.
     """
 
     def __init__(self, channels: int) -> None:
@@ -26,13 +26,13 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            # The same function (one group a channel), but without instance_norm's copies in channels-last.
+            # One group for each channel is the same function, without instance_norm's copies in channels-last.
             return F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
         return super().forward(x)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around an identity."""
+    """Two 3x3 convolutions with an identity shortcut."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class ResidualBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Image and target label in, translated image out (paper, table 4).
+    """The generator: translates an image to the domain of a label vector (paper, table 4).
 
     Args:
-        label_dim: length of the label vector, the mask included.
+        label_dim: length of the label vector, including the mask.
         conv_dim: channels of the first convolution; the bottleneck has four times as many.
-        blocks: residual blocks.
+        blocks: number of residual blocks.
     """
 
     def __init__(self, label_dim: int, conv_dim: int = 64, blocks: int = 6) -> None:
@@ -80,7 +80,7 @@ class Generator(nn.Module):
         self.main = nn.Sequential(*layers)
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
-        """Translates.
+        """Translate images.
 
         Args:
             image: float ``(n, 3, h, w)`` in [-1, 1], RGB; h and w are multiples of 4.
@@ -95,13 +95,16 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """A PatchGAN critic with a classifier on top (paper, table 5).
+    """The discriminator: PatchGAN scores and label logits (paper, table 5).
 
     Args:
         image_size: side of the images; a multiple of 2 ** `layers`.
-        label_dim: number of labels it classifies (without a mask).
+        label_dim: number of labels that it classifies, without a mask.
         conv_dim: channels of the first convolution; each layer doubles them.
-        layers: stride-2 convolutions.
+        layers: number of stride-2 convolutions.
+
+    Raises:
+        ValueError: an image size that is not such a multiple.
     """
 
     def __init__(self, image_size: int, label_dim: int, conv_dim: int = 64, layers: int = 6) -> None:
@@ -121,24 +124,24 @@ class Discriminator(nn.Module):
         self.conv2 = nn.Conv2d(width, label_dim, image_size // 2**layers, bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Judges.
+        """Score and classify images.
 
         Args:
             image: float ``(n, 3, image_size, image_size)`` in [-1, 1], RGB.
 
         Returns:
-            Critic scores, ``(n, 1, image_size / 2**layers, image_size / 2**layers)``; label logits,
+            Scores, ``(n, 1, image_size / 2**layers, image_size / 2**layers)``; label logits,
             ``(n, label_dim)``.
         """
         features = self.main(image)
         return self.conv1(features), self.conv2(features).flatten(1)
 
     def score_gradient(self, image: Tensor) -> Tensor:
-        """The gradient of the summed scores by the image, to be differentiated by the weights once more.
+        """Return the gradient of the summed scores by the image; it can be differentiated by the weights.
 
-        The critic is piecewise linear, so the slopes of its activations are constants: the gradient is a
-        chain of transposed convolutions through the layers backwards. It equals
-        `torch.autograd.grad(score.sum(), image, create_graph=True)` at about half the work, for the
+        The network is piecewise linear, so the slopes of its activations are constants, and the gradient is a
+        chain of transposed convolutions through the layers in reverse. It equals
+        `torch.autograd.grad(score.sum(), image, create_graph=True)` at about half the work, because the
         forward pass needs no graph and nothing is differentiated twice.
 
         Args:

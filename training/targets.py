@@ -1,4 +1,4 @@
-"""Target labels of a training step, and their place in the label vector of a joint model."""
+"""Target labels of a training step, and their position in the label vector of a joint model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from stargan_rt.labels import LabelSpace
 
 UNSPECIFIED = 0.5
-"""What a generator trained with partial targets reads as "keep this as it is in the image"."""
+"""Label value with which a generator trained with partial targets keeps an attribute as it is in the image."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Part:
     """One data set's share of the label vector.
 
     Attributes:
-        where: its labels among all labels.
-        unit: which of its labels are specified together, int ``(c,)``; equal for the members of a group.
-        mask: the mask behind the labels, one-hot; empty for a single data set (paper, section 3.2).
+        where: position of its labels among the labels of all data sets.
+        unit: number of the unit of each label, int ``(c,)``; the members of a group form one unit, specified together.
+        mask: the one-hot mask that follows the labels; empty for a single data set (paper, section 3.2).
         total: number of labels of all data sets.
-        unspecified: value of the labels that are not its own.
+        unspecified: value of the labels of the other data sets.
     """
 
     where: slice
@@ -32,14 +32,14 @@ class Part:
     unspecified: float
 
     def vector(self, label: Tensor) -> Tensor:
-        """``(n, c)`` of this data set → ``(n, dim)``, what the generator takes: [c1, …, cn, mask]."""
+        """Return the generator's label vectors [c1, …, cn, mask], ``(n, dim)``, for labels ``(n, c)`` of this data set."""
         labels = label.new_full((len(label), self.total), self.unspecified)
         labels[:, self.where] = label
         return torch.cat([labels, self.mask.to(label).expand(len(label), -1)], dim=1)
 
 
 def parts(space: LabelSpace) -> list[Part]:
-    """The parts of a label space, one a data set."""
+    """Return the parts of a label space, one for each data set."""
     owner = {name: group for group, members in space.groups.items() for name in members}
     masks = torch.eye(len(space.datasets)) if len(space.datasets) > 1 else torch.zeros(1, 0)
     found, start = [], 0
@@ -54,33 +54,34 @@ def parts(space: LabelSpace) -> list[Part]:
 
 
 def draw_targets(label: Tensor, unit: Tensor, share: float, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Targets for a batch: the labels of other images of it, as in the authors' code.
+    """Draw the targets of a batch: the labels of its images in random order, as in the authors' code.
 
-    A `share` of them is partial: a random part of the units is left unspecified, and wanted as it
-    is in the source. So the generator learns to change what is named and to keep the rest.
+    A `share` of the targets is partial: a random selection of their units is left unspecified, and expected as
+    in the source image. From these the generator learns to change only the labels that are specified.
 
     Args:
         label: ``(n, c)``, the labels of the images.
         unit: ``(c,)``, see `Part`.
-        share: of partial targets, in [0, 1].
+        share: share of partial targets, in [0, 1].
+        random: source of all draws.
 
     Returns:
-        What the generator is told and what the classifier should see, each ``(n, c)``.
+        The labels given to the generator, and the labels that its output is expected to show, each ``(n, c)``.
     """
     n = len(label)
-    wanted = label[torch.randperm(n, generator=random)]
+    expected = label[torch.randperm(n, generator=random)]
     partial = torch.rand(n, 1, generator=random) < share
     rate = torch.rand(n, 1, generator=random)
     kept = (torch.rand(n, int(unit.max()) + 1, generator=random) < rate) & partial
     kept = kept[:, unit]
-    return torch.where(kept, UNSPECIFIED, wanted), torch.where(kept, label, wanted)
+    return torch.where(kept, UNSPECIFIED, expected), torch.where(kept, label, expected)
 
 
 def single_changes(label: Tensor, part: Part) -> Tensor:
-    """For every image a target per label of its data set that changes only that one: ``(c, n, c)``.
+    """Return targets that change one label only, for every label and image: ``(c, n, c)``.
 
-    A member of a group is chosen instead of the others. A label of its own is set where only it is
-    named (partial targets) and toggled otherwise, as in the paper's figures.
+    A member of a group replaces the other members. A label outside a group is set if the model was trained
+    with partial targets, which leave the other labels unspecified, and toggled otherwise, as in the paper's figures.
     """
     targets = torch.full_like(label, UNSPECIFIED) if part.unspecified else label
     targets = targets.repeat(label.shape[1], 1, 1)

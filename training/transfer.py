@@ -1,4 +1,4 @@
-"""What a new run takes over from the networks of another, whose labels or image size may differ."""
+"""Weights for a new run from the networks of another run, whose labels or image size may differ."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from stargan_rt.labels import LabelSpace
 from training.model import LEAK, Discriminator
 
 FIRST = "main.0.weight"
-"""The first convolution of either network; the generator's: three colours, then a channel a label and a mask."""
+"""The first convolution of both networks. The generator's input channels are RGB and the label vector."""
 
 Weights = dict[str, Tensor]
 
 
-def carried_generator(old: Weights, known: LabelSpace, space: LabelSpace, growth: float) -> Weights:
-    """A generator for the labels of `space` out of one for those of `known`.
+def transfer_generator(old: Weights, known: LabelSpace, space: LabelSpace, growth: float) -> Weights:
+    """Return the generator's state dict with its first convolution fitted to the labels of `space`.
 
-    What it knows of a label goes to the label of that name; new labels start without effect. A label is
-    a constant plane, of which instance normalisation leaves only what the padding makes of it along the
-    border. The border's share of the image falls with the size, so labels are made as much stronger.
+    Labels are matched by name; the weights of new labels are zero. The label weights are multiplied by
+    `growth`: a label is a constant plane, and instance normalisation removes all of it except the effect of the
+    zero padding along the border, whose share of the image falls as the image grows.
 
     Args:
         old: state dict of the generator.
         known: its labels.
-        space: the new run's.
-        growth: new image size by old one.
+        space: labels of the new run.
+        growth: the new image size divided by the old one.
     """
     weight = old[FIRST]
     first = weight.new_zeros(len(weight), 3 + space.dim, *weight.shape[2:])
@@ -40,36 +40,36 @@ def carried_generator(old: Weights, known: LabelSpace, space: LabelSpace, growth
     return {**old, FIRST: first}
 
 
-def carried_critic(old: Weights, new: Discriminator) -> Weights | None:
-    """The critic's state dict for `new`, or None where it can't serve there.
+def transfer_discriminator(old: Weights, new: Discriminator) -> Weights | None:
+    """Return the discriminator's state dict for `new`, or None if it does not fit.
 
-    It serves where all shapes are equal, and at twice the image size where `new` has one layer more and
-    half the width, 6 channels at least: then it is grown at the bottom by a layer that halves the image.
+    It fits if all shapes are equal. It also fits at twice the image size if `new` has one layer more and half the
+    width (at least 6 channels): a layer that halves the image is then added below.
     """
     shapes = {name: weight.shape for name, weight in new.state_dict().items()}
-    candidates = [old, _grown(old)] if len(old[FIRST]) >= 2 * 6 else [old]
+    candidates = [old, _enlarged(old)] if len(old[FIRST]) >= 2 * 6 else [old]
     for candidate in candidates:
         if shapes == {name: weight.shape for name, weight in candidate.items()}:
             return candidate
     return None
 
 
-def _grown(old: Weights) -> Weights:
-    """A critic that sees in an image of twice the size what `old` sees in its half.
+def _enlarged(old: Weights) -> Weights:
+    """Return a discriminator that gives the same label logits for an image scaled to twice the size.
 
-    The logits are equal. The scores are doubled, so that their gradient, which is spread over four
-    pixels each, keeps the length that the penalty asks for. What the new layer has beside the halved
-    image starts at random and without effect.
+    Its scores are doubled: their gradient is spread over four pixels for each pixel of the smaller image, and
+    doubling restores the norm that the gradient penalty asks for. The remaining channels of the new layer start
+    with random weights and without effect on the output.
     """
     width = len(old[FIRST])
     halving = nn.Conv2d(3, width // 2, 4, 2, 1).state_dict()
     mean = torch.zeros(3, 3, 4, 4)
     mean[range(3), range(3), 1:3, 1:3] = 1 / 4
-    reading = torch.zeros(width, width // 2, 4, 4)
-    # A leaky rectifier f of slope a keeps x whole in the difference f(x) - f(-x) = (1 + a) x.
+    second = torch.zeros(width, width // 2, 4, 4)
+    # A leaky ReLU f of slope a passes x unchanged in the difference f(x) - f(-x) = (1 + a) x.
     halving["weight"][:6] = torch.cat([mean, -mean])
     halving["bias"][:6] = 0
-    reading[:, :6] = torch.cat([old[FIRST], -old[FIRST]], dim=1) / (1 + LEAK)
+    second[:, :6] = torch.cat([old[FIRST], -old[FIRST]], dim=1) / (1 + LEAK)
     moved = {re.sub(r"(?<=main\.)\d+", lambda index: str(int(index[0]) + 2), name): old[name] for name in old}
     below = {f"main.0.{name}": weight for name, weight in halving.items()}
-    return {**below, **moved, "main.2.weight": reading, "conv1.weight": 2 * old["conv1.weight"]}
+    return {**below, **moved, "main.2.weight": second, "conv1.weight": 2 * old["conv1.weight"]}

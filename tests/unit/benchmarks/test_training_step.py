@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from benchmarks.training_step import PlainLoop, plain_loader
+from training.batch import step_random
 from training.checkpoint import TrainState
 from training.config import TrainConfig
 from training.data.dataset import Dataset, joint_space
 from training.distributed import Processes
 from training.targets import draw_targets, parts
-from training.trainer import iterate, step_random
+from training.trainer import iterate
 
 
 @pytest.fixture

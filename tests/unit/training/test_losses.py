@@ -33,7 +33,7 @@ def test_reconstruction_is_the_mean_absolute_difference():
 
 
 @pytest.mark.parametrize(("slope", "penalty"), [(1.0, 0.0), (3.0, 4.0), (0.0, 1.0)])
-def test_gradient_penalty_of_a_linear_critic(slope, penalty):
+def test_gradient_penalty_of_a_linear_discriminator(slope, penalty):
     direction = torch.randn(1, 3, 4, 4)
     direction = slope * direction / direction.norm()
     real, fake = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)

@@ -71,13 +71,15 @@ def test_state_dict_keys_are_the_authors():
     )
 
 
-def test_the_critic_s_gradient_by_hand_is_autograd_s_to_the_second_order():
-    critic = Discriminator(32, 3, conv_dim=4, layers=3).double()
+def test_the_score_gradient_equals_autograd_to_the_second_order():
+    discriminator = Discriminator(32, 3, conv_dim=4, layers=3).double()
     image = torch.randn(2, 3, 32, 32, dtype=torch.float64, requires_grad=True)
-    (expected,) = torch.autograd.grad(critic(image)[0].sum(), image, create_graph=True)
-    found = critic.score_gradient(image)
+    (expected,) = torch.autograd.grad(discriminator(image)[0].sum(), image, create_graph=True)
+    found = discriminator.score_gradient(image)
     torch.testing.assert_close(found, expected)
-    weights = [p for name, p in critic.named_parameters() if name.endswith("weight") and not name.startswith("conv2")]
+    weights = [
+        p for name, p in discriminator.named_parameters() if name.endswith("weight") and not name.startswith("conv2")
+    ]
     by_hand = torch.autograd.grad((found.norm() - 1) ** 2, weights)
     by_autograd = torch.autograd.grad((expected.norm() - 1) ** 2, weights)
     assert all(gradient.abs().sum() > 0 for gradient in by_hand)

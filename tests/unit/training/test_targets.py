@@ -25,19 +25,19 @@ def test_the_vector_of_a_joint_model_is_what_the_engine_encodes():
 
 
 def test_the_paper_s_targets_are_labels_of_other_images():
-    told, wanted = draw_targets(LABELS, parts(SPACE)[0].unit, 0.0, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(told, wanted)
-    assert sorted(map(tuple, told.tolist())) == sorted(map(tuple, LABELS.tolist()))
+    given, expected = draw_targets(LABELS, parts(SPACE)[0].unit, 0.0, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(given, expected)
+    assert sorted(map(tuple, given.tolist())) == sorted(map(tuple, LABELS.tolist()))
 
 
 def test_partial_targets_want_what_they_leave_unspecified_kept():
     random = torch.Generator().manual_seed(0)
     label = LABELS.repeat(100, 1)
-    told, wanted = draw_targets(label, parts(SPACE)[0].unit, 1.0, random)
-    kept = told == UNSPECIFIED
+    given, expected = draw_targets(label, parts(SPACE)[0].unit, 1.0, random)
+    kept = given == UNSPECIFIED
     assert 0.3 < kept.float().mean() < 0.7
-    torch.testing.assert_close(wanted[kept], label[kept])
-    torch.testing.assert_close(wanted[~kept], told[~kept])
+    torch.testing.assert_close(expected[kept], label[kept])
+    torch.testing.assert_close(expected[~kept], given[~kept])
     # Groups are left unspecified as a whole.
     assert (kept[:, 0] == kept[:, 1]).all()
     assert (kept[:, 3] == kept[:, 4]).all()

@@ -47,12 +47,12 @@ def small(random, tmp_path):
 
 def test_what_halves_to_the_teachers_translation_is_right(random, small):
     state = fresh(people(random, 32), teacher=str(small))
-    teacher = Teacher.of(state.config, state.space, "cpu")
+    teacher = Teacher.from_config(state.config, state.space, "cpu")
     image, label = torch.rand(3, 3, 32, 32) * 2 - 1, torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     with torch.no_grad():
-        wanted = teacher.generator(F.avg_pool2d(image, 2), label)
+        expected = teacher.generator(F.avg_pool2d(image, 2), label)
     detail = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(16, 16)  # of the larger image alone
-    right = F.interpolate(wanted, scale_factor=2) + detail
+    right = F.interpolate(expected, scale_factor=2) + detail
     assert teacher.loss(image, label, right) < 1e-6
     torch.testing.assert_close(teacher.loss(image, label, right + 0.25), torch.tensor(0.25**2))
 
@@ -62,7 +62,7 @@ def test_a_generator_comes_to_do_as_its_teacher(random, small):
     state = fresh(
         data, teacher=str(small), iterations=150, decay_iterations=0, g_lr=2e-3, lambda_cls=0.0, lambda_rec=0.0
     )
-    teacher = Teacher.of(state.config, state.space, "cpu")
+    teacher = Teacher.from_config(state.config, state.space, "cpu")
     losses = [step["G/teacher"].item() for step in iterate(state, [data], ALONE, teacher)]
     assert np.mean(losses[-10:]) < 0.7 * losses[0]
     assert not any(weight.requires_grad and weight.grad is not None for weight in teacher.generator.parameters())
@@ -90,7 +90,7 @@ def test_teachers_that_can_not_teach_are_refused(random, small):
         config = dataclasses.replace(CONFIG, **changes)
         space = joint_space([data], 0.5 if config.partial_targets else 0.0)
         with pytest.raises(InputError, match=message):
-            Teacher.of(config, space, "cpu")
+            Teacher.from_config(config, space, "cpu")
     others = joint_space([people(random, 32, ("Blond", "Pale"))])
     with pytest.raises(InputError, match=r"has the labels .*Beard.*, the run .*Pale.*the same"):
-        Teacher.of(dataclasses.replace(CONFIG, teacher=str(small)), others, "cpu")
+        Teacher.from_config(dataclasses.replace(CONFIG, teacher=str(small)), others, "cpu")

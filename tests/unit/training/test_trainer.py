@@ -12,13 +12,15 @@ import torch
 
 from stargan_rt import InputError, StarGANError
 from stargan_rt.images import read_image
+from training.batch import Batch, step_random
 from training.checkpoint import TrainState, generator_weights, read_checkpoint
 from training.config import PRESETS, TrainConfig
 from training.data.dataset import Dataset, joint_space, to_network, to_pictures
 from training.distributed import Processes
-from training.losses import classification_loss
+from training.losses import classification_loss, generator_loss
 from training.targets import UNSPECIFIED, parts
-from training.trainer import Batch, generator_loss, iterate, score, step_random, train
+from training.trainer import iterate, train
+from training.watch import score
 
 SMALL = {"image_size": 16, "conv_dim": 4, "blocks": 1, "d_conv_dim": 4, "d_layers": 2, "batch_size": 4, "n_critic": 2}
 
@@ -150,7 +152,7 @@ def test_joint_training_only_learns_what_is_known(data, faces, tmp_path):
     assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == ["faces-000004.png", "looks-000004.png"]
 
 
-def test_the_warm_up_trains_the_critic_alone(data, tmp_path):
+def test_the_warm_up_trains_the_discriminator_alone(data, tmp_path):
     before = fresh([data])
     state = run(data, tmp_path, iterations=6, warm_up=6)
     for key, value in before.generator.state_dict().items():
@@ -239,17 +241,17 @@ def test_checkpoints_that_can_not_be_used_are_refused(data, tmp_path):
     (tmp_path / "empty.pt").touch()
     for name, message in (
         ("missing.pt", "no checkpoint at"),
-        ("cut.pt", "damaged or no PyTorch checkpoint"),
-        ("text.pt", "damaged or no PyTorch checkpoint"),
+        ("cut.pt", "damaged or not a PyTorch checkpoint"),
+        ("text.pt", "damaged or not a PyTorch checkpoint"),
         ("bare.pt", "not a checkpoint of `python -m training train`"),
-        ("list.pt", "holds a list"),
+        ("list.pt", "contains a list"),
         ("code.pt", "unpickling other objects can run code"),
-        ("empty.pt", "damaged or no PyTorch checkpoint"),
-        ("newer.pt", r"settings that this version does not know \(magic\)"),
+        ("empty.pt", "damaged or not a PyTorch checkpoint"),
+        ("newer.pt", r"settings that are unknown to this version \(magic\)"),
     ):
         with pytest.raises(InputError, match=message):
             TrainState.stored_config(tmp_path / name, {})
-    with pytest.raises(InputError, match=r"trained with partial_targets 0\.0"):
+    with pytest.raises(InputError, match=r"trained with --partial-targets 0\.0"):
         resume(latest, [data], partial_targets=0.8)
     with pytest.raises(InputError, match="another architecture"):
         resume(latest, [data], conv_dim=8)
@@ -267,7 +269,7 @@ def test_a_run_can_start_from_the_generator_of_a_smaller_size(data, tmp_path):
         fresh([data], conv_dim=8).start_from(tmp_path / "a" / "latest.pt")
 
 
-def test_a_start_carries_labels_by_name_and_the_critic_where_it_fits(data, faces, tmp_path):
+def test_a_start_transfers_labels_by_name_and_the_discriminator_where_it_fits(data, faces, tmp_path):
     alone = run(data, tmp_path / "a")
     both = fresh([faces, data])
     both.start_from(tmp_path / "a" / "latest.pt")
@@ -282,7 +284,7 @@ def test_a_start_carries_labels_by_name_and_the_critic_where_it_fits(data, faces
         torch.testing.assert_close(again.discriminator.state_dict()[key], value)
 
 
-def test_a_critic_grows_with_the_image_size(data, tmp_path):
+def test_a_discriminator_grows_with_the_image_size(data, tmp_path):
     small = run(data, tmp_path / "a", d_conv_dim=16).discriminator
     large = fresh([data], image_size=32, d_layers=3, d_conv_dim=8)
     assert large.start_from(tmp_path / "a" / "latest.pt")
@@ -294,8 +296,8 @@ def test_a_critic_grows_with_the_image_size(data, tmp_path):
         torch.testing.assert_close(logits, small(halved)[1])
         torch.testing.assert_close(scores, 2 * small(halved)[0])
         lengths = (
-            critic.score_gradient(x).flatten(1).norm(dim=1)
-            for critic, x in ((large.discriminator, image), (small, halved))
+            network.score_gradient(x).flatten(1).norm(dim=1)
+            for network, x in ((large.discriminator, image), (small, halved))
         )
         torch.testing.assert_close(*lengths)
 
@@ -425,7 +427,7 @@ def test_a_checkpoint_knows_which_copy_of_the_weights_is_better(data, tmp_path):
     assert spoilt["averaged"] > found["scores"]["averaged"]
 
 
-def test_noise_reaches_the_critic_alone(data):
+def test_noise_reaches_the_discriminator_alone(data):
     config = TrainConfig(**SMALL, noise=0.5)
     part = parts(joint_space([data]))[0]
     plain, noisy = (
@@ -440,29 +442,29 @@ def test_noise_reaches_the_critic_alone(data):
     assert strengths.max() > 2 * strengths.min()
     seen = []
 
-    def judge(images):
+    def discriminator(images):
         seen.append(images)
         return torch.zeros(len(images), 1), torch.zeros(len(images), 4)
 
-    generator_loss(lambda image, label: torch.zeros_like(image), judge, noisy, config)
+    generator_loss(lambda image, label: torch.zeros_like(image), discriminator, noisy, config)
     torch.testing.assert_close(seen[0], noisy.noise[len(noisy.real) :])
 
 
-def test_cutout_hides_a_rectangle_from_the_critic_alone(data):
+def test_cutout_hides_a_rectangle_from_the_discriminator_alone(data):
     config = TrainConfig(**SMALL, cutout=0.5)
     batch = Batch.draw(data, parts(joint_space([data]))[0], config, step_random(0, 3, 0), "cpu")
-    assert batch.shown.shape == (2 * len(batch.real), 1, 16, 16)
-    hidden = (batch.shown == 0).flatten(1).sum(dim=1)
+    assert batch.mask.shape == (2 * len(batch.real), 1, 16, 16)
+    hidden = (batch.mask == 0).flatten(1).sum(dim=1)
     assert hidden.max() <= 8 * 8
     assert hidden.min() >= 3 * 3  # up to half of either side lies outside
-    assert len({tuple(mask.flatten().tolist()) for mask in batch.shown}) > len(batch.real)
+    assert len({tuple(mask.flatten().tolist()) for mask in batch.mask}) > len(batch.real)
     images = torch.ones_like(batch.real)
-    torch.testing.assert_close(batch.seen(images), images * batch.shown[len(images) :])
+    torch.testing.assert_close(batch.seen(images), images * batch.mask[len(images) :])
     both = torch.cat([batch.real, images])
-    torch.testing.assert_close(batch.seen(both), both * batch.shown)
+    torch.testing.assert_close(batch.seen(both), both * batch.mask)
 
 
-def test_critic_and_generator_learn_from_smoothed_labels(data):
+def test_discriminator_and_generator_learn_from_smoothed_labels(data):
     plain, smooth = (
         next(iterate(fresh([data], n_critic=1, g_lr=0, d_lr=0, label_smoothing=smoothing), [data], ALONE))
         for smoothing in (0, 0.5)
