@@ -111,13 +111,13 @@ class TrainState:
         space = LabelSpace.from_dict(data["labels"])
         if space.unspecified != self.space.unspecified:
             raise InputError(
-                f"{path} was trained with --partial-targets {data['config']['partial_targets']}; a resumed run can't switch "
-                "between 0 and other values: leave the flag out"
+                f"{path} was trained with --partial-targets {data['config']['partial_targets']}; a resumed run can't "
+                "switch between 0 and other values: leave the flag out"
             )
         if space != self.space:
             raise InputError(
-                f"{path} was trained on the labels {data['labels']['datasets']}, this run has {self.space.to_dict()['datasets']}: "
-                "leave out --data, or start a new run from the generator: --init"
+                f"{path} was trained on the labels {data['labels']['datasets']}, this run has "
+                f"{self.space.to_dict()['datasets']}: leave out --data, or start a new run from the generator: --init"
             )
         try:
             for name, part in self._parts().items():
@@ -150,8 +150,8 @@ class TrainState:
                 network.load_state_dict(weights)
             except RuntimeError as error:
                 raise InputError(
-                    f"the generator in {path} has another width or depth than this run; give the --conv-dim and --blocks "
-                    f"that it was trained with\n{error}"
+                    f"the generator in {path} has another width or depth than this run; give the --conv-dim and "
+                    f"--blocks that it was trained with\n{error}"
                 ) from None
         if known.names != self.space.names:
             return False

@@ -66,7 +66,7 @@ class TrainConfig:
 
     partial_targets: float = _option(
         0.0,
-        "share of targets that leave some labels unspecified (0.5), which keeps these as they are in the image; paper: 0",
+        "share of targets that leave some labels unspecified (0.5), to keep these as they are in the image; paper: 0",
         at_least=0,
     )
     noise: float = _option(
@@ -77,8 +77,8 @@ class TrainConfig:
     )
     cutout: float = _option(
         0.0,
-        "sides, as a share of the image's, of a rectangle at a random place that is hidden from the discriminator; keeps "
-        "a single spot from passing for a label; paper: 0",
+        "sides, as a share of the image's, of a rectangle at a random place that is hidden from the discriminator; "
+        "keeps a single spot from passing for a label; paper: 0",
         at_least=0,
     )
     label_smoothing: float = _option(

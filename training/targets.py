@@ -32,7 +32,7 @@ class Part:
     unspecified: float
 
     def vector(self, label: Tensor) -> Tensor:
-        """Return the generator's label vectors [c1, …, cn, mask], ``(n, dim)``, for labels ``(n, c)`` of this data set."""
+        """Return label vectors [c1, …, cn, mask], ``(n, dim)``, for labels ``(n, c)`` of this data set."""
         labels = label.new_full((len(label), self.total), self.unspecified)
         labels[:, self.where] = label
         return torch.cat([labels, self.mask.to(label).expand(len(label), -1)], dim=1)
