@@ -1,45 +1,46 @@
-"""Every error that stargan-rt raises on purpose.
+"""All exceptions of stargan-rt.
 
     StarGANError
-    ├── InputError                 an image, a path or an argument that can't be used
-    │   └── LabelError             a label that the model does not have, or that contradicts another
-    ├── ExportError                a checkpoint that can't become an ONNX file
-    ├── BuildError                 an ONNX file that can't become an engine
-    ├── EngineLoadError            a file that can't be loaded as an engine
-    │   └── EngineIncompatibleError    … because it was made for another machine or version
-    └── MissingDependencyError     an optional package that is needed and not installed
+    ├── InputError                 an image, a path or an argument is not usable
+    │   └── LabelError             a label is unknown to the model, malformed or contradicts another one
+    ├── ExportError                a checkpoint cannot be exported to ONNX
+    ├── BuildError                 an engine cannot be built from an ONNX file
+    ├── EngineLoadError            a file cannot be loaded as an engine
+    │   └── EngineIncompatibleError    the engine was built for another machine or version
+    └── MissingDependencyError     a required optional package is not installed
 
-A message says what happened, what was expected and, where there is one, the command that mends it.
+Each message says what happened, what was expected and, where one exists, the command that fixes it. The command line
+prints the message without a traceback.
 """
 
 
 class StarGANError(Exception):
-    """Base of all errors of this package; the CLI prints it without a traceback."""
+    """Base class of all errors of this package."""
 
 
 class InputError(StarGANError, ValueError):
-    """An image, a path or an argument that can't be used."""
+    """Raised for an image, a path or an argument that is not usable."""
 
 
 class LabelError(InputError):
-    """A label that the model does not have, or that contradicts another."""
+    """Raised for a label that is unknown to the model, malformed or contradicts another one."""
 
 
 class ExportError(StarGANError):
-    """A checkpoint that can't become an ONNX file."""
+    """Raised when a checkpoint cannot be exported to ONNX."""
 
 
 class BuildError(StarGANError):
-    """An ONNX file that can't become an engine."""
+    """Raised when an engine cannot be built from an ONNX file."""
 
 
 class EngineLoadError(StarGANError):
-    """A file that can't be loaded as an engine."""
+    """Raised when a file cannot be loaded as an engine."""
 
 
 class EngineIncompatibleError(EngineLoadError):
-    """An engine made for another machine, driver or library version."""
+    """Raised when an engine was built for another GPU, driver or library version."""
 
 
 class MissingDependencyError(StarGANError, ImportError):
-    """An optional package that is needed and not installed."""
+    """Raised when an optional package is required but not installed."""

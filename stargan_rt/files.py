@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic file writes, and the cache folder."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from stargan_rt.errors import InputError
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike[str], mend: str = "choose another --output") -> Iterator[Path]:
-    """Gives a temporary path beside `path`; on success it is synced and renamed to it, else removed.
+def written_whole(path: str | os.PathLike[str], hint: str = "choose another --output") -> Iterator[Path]:
+    """Write a file atomically: readers see the old file or the new one, never a part of it.
 
-    The folder is made if it is not there. A reader sees the old file or the new one, never a part.
+    Yields a temporary path in the same folder, with the same suffix. When the block ends without an error, the
+    temporary file is synced to disk and renamed to `path`; otherwise it is deleted. Missing folders are created.
 
     Args:
-        path: the file to write.
-        mend: what the user can do where it can't be written.
+        path: The file to write.
+        hint: What the user can do if the file cannot be written; the end of the error message.
 
     Raises:
-        InputError: the folder can't be made or written to, or the disk is full.
+        InputError: The folder cannot be created or written to, or the disk is full.
     """
     target = Path(path)
-    # The suffix stays, since encoders choose the format by it.
+    # Encoders choose the format by the suffix, so the temporary file keeps it.
     temporary = target.with_name(f".{secrets.token_hex(4)}{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,9 +36,9 @@ def written_whole(path: str | os.PathLike[str], mend: str = "choose another --ou
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        raise InputError(f"can't write {target}: {error.strerror or error}; {mend}") from error
+        raise InputError(f"can't write {target}: {error.strerror or error}; {hint}") from error
     finally:
-        with contextlib.suppress(OSError):  # the folder itself may be what could not be made
+        with contextlib.suppress(OSError):  # the folder itself may be missing
             temporary.unlink(missing_ok=True)
 
 

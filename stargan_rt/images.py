@@ -1,4 +1,4 @@
-"""Images in and out: decode, encode, resize, colour order, with errors that name the image."""
+"""Decoding, encoding and resizing of images, with errors that name the image."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ Color: TypeAlias = Literal["rgb", "bgr"]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """uint8 ``(H, W, 3)``, values in [0, 255]."""
 Image: TypeAlias = "Pixels | str | os.PathLike[str] | PIL.Image.Image"
-"""What a caller may give as one image."""
+"""One image, as callers may pass it."""
 Images: TypeAlias = Sequence[Image] | Pixels
-"""What a caller may give as several: a sequence, or an array ``(n, H, W, 3)``."""
+"""Several images: a sequence of them, or an array ``(n, H, W, 3)``."""
 
 MIN_SIDE = 16
-MAX_PIXELS = 1 << 26  # as in stargan_rt.cli.terminal, where OpenCV is told
-"""8192 x 8192; a larger picture is more likely an accident or an attack than a face."""
+MAX_PIXELS = 1 << 26  # stargan_rt.cli.terminal sets the same limit for OpenCV
+"""8192 x 8192 pixels. Larger images are refused before they are decoded."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 def is_one_image(image: Image | Images) -> TypeGuard[Image]:
-    """Whether a caller means one image: an array of a wrong shape is one that `as_pixels` refuses."""
+    """Return whether the argument is one image rather than several; `as_pixels` checks whether it is valid."""
     if isinstance(image, np.ndarray):
         return image.ndim != 4
     return isinstance(image, (str, os.PathLike)) or not isinstance(image, Sequence)
 
 
 def as_pixels(image: Image, color: Color = "rgb") -> Pixels:
-    """One image as uint8 ``(H, W, 3)`` RGB; arrays in RGB order are not copied.
+    """Return an image as uint8 ``(H, W, 3)`` RGB; arrays in RGB order are not copied.
 
     Args:
-        image: uint8 array ``(H, W, 3)`` in the order of `color`, a path, or a PIL image.
-        color: order of the channels of an array.
+        image: A uint8 array ``(H, W, 3)`` in the channel order of `color`, a path, or a PIL image.
+        color: Channel order of an array: ``"rgb"`` or ``"bgr"``.
 
     Raises:
-        InputError: not an image, wrong dtype or shape, below 16 pixels a side or above 2**26 in all.
+        InputError: Not an image, wrong dtype or shape, a side below 16 pixels, or more than 2**26 pixels in all.
     """
     if color not in ("rgb", "bgr"):
-        raise InputError(f"color is 'rgb' or 'bgr'; got {color!r}")
+        raise InputError(f"color must be 'rgb' or 'bgr'; got {color!r}")
     if isinstance(image, (str, os.PathLike)):
         return read_image(image)
     if isinstance(image, np.ndarray):
@@ -66,7 +66,7 @@ def as_pixels(image: Image, color: Color = "rgb") -> Pixels:
 def _from_pil(image: PIL.Image.Image) -> Pixels:
     from PIL import ImageOps
 
-    width, height = image.size  # before decoding: PIL is lazy
+    width, height = image.size  # known before PIL decodes the pixels
     _check_size(height, width, "the PIL image")
     if image.mode.startswith(("I", "F")):
         raise InputError(f"the PIL image has mode {image.mode}, of more than 8 bits; convert it to 'RGB' first")
@@ -77,23 +77,30 @@ def _from_pil(image: PIL.Image.Image) -> Pixels:
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
-    """Reads an image file, uint8 ``(H, W, 3)`` RGB, turned upright as its EXIF says; alpha is dropped.
+    """Read an image file as uint8 ``(H, W, 3)`` RGB. The EXIF orientation is applied; alpha is dropped.
 
     Raises:
-        InputError: no such file, not an image, or one of an unusable size.
+        InputError: The file does not exist, is not an image, or has an unusable size.
     """
     return _decoded(_contents(path), path)
 
 
 def fitted(image: Image, size: tuple[int, int], color: Color = "rgb") -> tuple[Pixels, tuple[int, int]]:
-    """One image as `as_pixels` gives it, resized to (height, width), and the height and width it had.
+    """Return an image resized to (height, width), and the height and width that it had before.
 
-    A JPEG file of at least four times that size is decoded at half of its own, or a quarter, which takes as little
-    as half the time. The result is no worse: decoded in full, its subsampled colours are enlarged first, only to be
-    made smaller again.
+    A JPEG file of at least four times `size` is decoded at half or a quarter of its resolution, which takes as little
+    as half the time. Its subsampled colours lose nothing by it: a full decode would enlarge them first.
+
+    Args:
+        image: As for `as_pixels`.
+        size: (height, width) of the result in pixels.
+        color: As for `as_pixels`.
+
+    Returns:
+        uint8 ``(*size, 3)`` RGB, and (height, width) of the original.
 
     Raises:
-        InputError: as for `as_pixels`.
+        InputError: As for `as_pixels`.
     """
     if isinstance(image, (str, os.PathLike)) and color in ("rgb", "bgr"):
         data = _contents(image)
@@ -111,7 +118,7 @@ def fitted(image: Image, size: tuple[int, int], color: Color = "rgb") -> tuple[P
 def _decoded_small(
     data: Pixels, path: str | os.PathLike[str], size: tuple[int, int]
 ) -> tuple[Pixels, tuple[int, int]] | None:
-    """A JPEG decoded at a part of its size, still twice `size` or more, and its own size; None where that won't do."""
+    """Decode a JPEG at half or a quarter of its resolution, at least twice `size`; None if that is not possible."""
     header = _jpeg_size(data)
     if header is None:
         return None
@@ -119,25 +126,25 @@ def _decoded_small(
     for part, flag in ((4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2)):
         height, width = (-(-side // part) for side in header)
         if min(header) < 2 * part * max(size) or (height == width and header[0] != header[1]):
-            continue  # the second: nobody could tell whether it was turned
+            continue  # a square result would hide whether EXIF rotated it
         pixels = _decoded(data, path, flag)
         if pixels.shape[:2] in ((height, width), (width, height)):
             return pixels, header if pixels.shape[:2] == (height, width) else header[::-1]
-        return None  # the header lied
+        return None  # the header was wrong
     return None
 
 
 def _jpeg_size(data: Pixels) -> tuple[int, int] | None:
-    """Height and width in the header of a JPEG, before EXIF turns it; None for anything else."""
+    """Return (height, width) from the header of a JPEG, before EXIF orientation; None for other formats."""
     view = data.data
     if bytes(view[:3]) != b"\xff\xd8\xff":
         return None
     at = 2
     while at + 9 <= len(view) and view[at] == 0xFF:
         marker = view[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame, whatever the coding
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame, any coding process
             return int.from_bytes(view[at + 5 : at + 7], "big"), int.from_bytes(view[at + 7 : at + 9], "big")
-        # A marker may be led by any number of 0xFF; else its segment's length follows.
+        # Any number of 0xFF may precede a marker; otherwise the length of its segment follows.
         at += 1 if marker == 0xFF else 2 + int.from_bytes(view[at + 2 : at + 4], "big")
     return None
 
@@ -145,27 +152,27 @@ def _jpeg_size(data: Pixels) -> tuple[int, int] | None:
 def _contents(path: str | os.PathLike[str]) -> Pixels:
     try:
         return np.fromfile(path, np.uint8)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+    except (OSError, ValueError) as error:  # ValueError: null byte in the path
         raise InputError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _decoded(data: Pixels, path: str | os.PathLike[str], flag: int = cv2.IMREAD_COLOR) -> Pixels:
     try:
         pixels = cv2.imdecode(data, flag) if data.size else None
-    except cv2.error:  # OpenCV's own bound on the number of pixels
-        raise InputError(f"can't decode {path}: it has more pixels than OpenCV takes ({MAX_PIXELS} here)") from None
+    except cv2.error:  # OpenCV's own limit on the number of pixels
+        raise InputError(f"can't decode {path}: it has more pixels than the limit of {MAX_PIXELS}") from None
     if pixels is None:
-        raise InputError(f"{path} is not an image that can be decoded, or is damaged; give a PNG, JPEG, WebP or BMP")
+        raise InputError(f"{path} is damaged or not an image; use a PNG, JPEG, WebP or BMP file")
     height, width = pixels.shape[:2]
     _check_size(height, width, str(path))
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)  # type: ignore[return-value]
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted; hidden ones are passed over.
+    """Return the image files below a folder, sorted, without hidden ones.
 
     Raises:
-        InputError: no such folder, or no image in it.
+        InputError: The folder does not exist or contains no image.
     """
     if not folder.is_dir():
         raise InputError(f"no such folder: {folder}")
@@ -180,10 +187,10 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
-    """Writes uint8 ``(H, W, 3)`` RGB, whole or not at all; the format follows from the suffix.
+    """Write uint8 ``(H, W, 3)`` RGB to a file, atomically; the suffix selects the format.
 
     Raises:
-        InputError: an unknown suffix, or a folder that can't be written to.
+        InputError: The suffix is unknown, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
@@ -196,7 +203,7 @@ def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
 
 
 def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Resizes to (height, width): by area where it shrinks, else bilinear; as it is where it fits."""
+    """Resize to (height, width): area averaging to shrink, else bilinear. Returns `pixels` if it has that size."""
     height, width = size
     if pixels.shape[:2] == (height, width):
         return pixels
@@ -222,10 +229,10 @@ def _check_size(height: int, width: int, what: str) -> None:
         raise InputError(f"{what} is {width}x{height}; a side must have at least {MIN_SIDE} pixels")
     if height * width > MAX_PIXELS:
         raise InputError(
-            f"{what} is {width}x{height}; at most {MAX_PIXELS} pixels are taken (8192x8192): crop the face first"
+            f"{what} is {width}x{height}; at most {MAX_PIXELS} pixels (8192x8192) are accepted: crop the face first"
         )
 
 
 def _is_pil(image: object) -> bool:
-    # By name, so that PIL is neither needed nor imported.
+    # Compared by name, so that PIL need not be installed.
     return any(cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(image).__mro__)

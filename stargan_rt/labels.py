@@ -1,7 +1,7 @@
-"""`LabelSpace`: which domains a model knows, and how a request becomes its label vector.
+"""`LabelSpace`: the domains of a model, and the encoding of requests as label vectors.
 
-The vector is the one of the paper (section 3.2): one entry a label and, for a generator trained on
-several data sets, a one-hot mask behind them that says whose labels are meant.
+A label vector is that of the paper (section 3.2): one value per label and, for a generator trained on several data
+sets, a one-hot mask vector that selects the data set.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy.typing as npt
 from stargan_rt.errors import LabelError
 
 Label: TypeAlias = str | Mapping[str, float] | Sequence[float] | npt.NDArray[Any]
-"""What a caller may say: ``"Blond_Hair, happy"``, ``{"Blond_Hair": 1, "Beard": 0}`` or the raw vector."""
+"""One request: ``"Blond_Hair, happy"``, ``{"Blond_Hair": 1, "Beard": 0}`` or a raw label vector."""
 Labels: TypeAlias = Sequence[Label] | npt.NDArray[np.float32]
-"""Several: a sequence, or an array of vectors ``(n, c)``."""
+"""Several requests: a sequence of them, or an array of label vectors ``(n, c)``."""
 
 
 def is_one_label(label: Label | Iterable[Label]) -> TypeGuard[Label]:
-    """Whether a caller means one label; `LabelSpace` refuses what is none."""
+    """Return whether the argument is one request rather than several; `LabelSpace` checks whether it is valid."""
     if isinstance(label, np.ndarray):
         return label.ndim < 2
     if isinstance(label, (str, Mapping, Set)) or not isinstance(label, Iterable):
         return True
-    # A sequence of numbers is a raw vector; anything else is many labels.
+    # A sequence of numbers is a raw vector; any other sequence holds several requests.
     return isinstance(label, Sequence) and all(np.isscalar(v) and not isinstance(v, str) for v in label)
 
 
@@ -39,11 +39,15 @@ class LabelSpace:
     """The labels of a model.
 
     Attributes:
-        datasets: data set name → its labels, in the order of the vector.
-        groups: group name → labels of which at most one is set, such as hair colours.
-        unspecified: the value of a label that a request does not mention. 0 (absent) for generators
-            trained as in the paper; 0.5 for those trained with partial targets, which have learned
-            that 0.5 means "as it is in the image".
+        datasets: Data set name → its labels, in the order of the label vector.
+        groups: Group name → labels that exclude each other, such as hair colours.
+        unspecified: The value of a label that a request does not mention: 0 (absent) for generators trained as in
+            the paper; 0.5 for generators trained with partial targets, which keep such a label as it is in the image.
+
+    Example:
+        >>> space = LabelSpace({"faces": ("Blond_Hair", "Black_Hair", "happy")}, {"hair": ("Blond_Hair", "Black_Hair")})
+        >>> space.encode("Blond_Hair, happy=0.5").tolist()
+        [1.0, 0.0, 0.5]
     """
 
     datasets: Mapping[str, tuple[str, ...]]
@@ -56,7 +60,7 @@ class LabelSpace:
         if not self.names:
             raise LabelError("a label space needs at least one label, such as datasets={'faces': ('happy',)}")
         for name in (*self.datasets, *(label for labels in self.datasets.values() for label in labels)):
-            # They stand in requests, and in names of files.
+            # Names are used in requests and in file names.
             if not name.strip() or set(name) & set(",=:/\\") or not name.isprintable():
                 raise LabelError(f"a name must be printable text without , = : / and \\; got {name!r}")
         twice = [name for name, count in Counter(self.names).items() if count > 1]
@@ -78,12 +82,12 @@ class LabelSpace:
         groups: Mapping[str, Mapping[str, Sequence[str]]],
         unspecified: float = 0.0,
     ) -> LabelSpace:
-        """A space from data sets that know nothing of each other.
+        """Join the label spaces of several data sets; labels and groups of the same name are kept apart.
 
         Args:
-            datasets: data set name → its labels.
-            groups: data set name → group name → members, by their plain names.
-            unspecified: see the attribute.
+            datasets: Data set name → its labels.
+            groups: Data set name → group name → members, by their names within the data set.
+            unspecified: See the attribute.
         """
         space = cls({name: tuple(labels) for name, labels in datasets.items()})
         names = iter(space.names)
@@ -97,7 +101,7 @@ class LabelSpace:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """All labels in the order of the vector; ``dataset:label`` where two data sets share a name."""
+        """All labels in the order of the label vector; ``dataset:label`` where two data sets share a name."""
         shared = Counter(name for labels in self.datasets.values() for name in set(labels))
         return tuple(
             name if shared[name] == 1 else f"{dataset}:{name}"
@@ -107,7 +111,7 @@ class LabelSpace:
 
     @property
     def dim(self) -> int:
-        """Length of the label vector: the labels, and the mask where there are several data sets."""
+        """Length of the label vector: one value per label, and with several data sets one per data set."""
         return len(self.names) + (len(self.datasets) if len(self.datasets) > 1 else 0)
 
     @cached_property
@@ -117,7 +121,7 @@ class LabelSpace:
 
     @cached_property
     def _lookup(self) -> dict[str, str]:
-        """Case-folded name, plain and qualified → name."""
+        """Case-folded name, with and without its data set → name."""
         table: dict[str, str] = {}
         for name, dataset in self._dataset_of.items():
             table.setdefault(name.casefold(), name)
@@ -125,13 +129,13 @@ class LabelSpace:
         return table
 
     def find(self, name: str) -> str:
-        """The label that `name` stands for; case does not matter, and ``dataset:label`` is understood.
+        """Return the label that a name refers to, regardless of case; ``dataset:label`` is accepted too.
 
         Raises:
-            LabelError: no such label; the message suggests the nearest ones.
+            LabelError: The model has no such label; the message suggests similar names.
         """
         if not isinstance(name, str):
-            raise LabelError(f"a label's name is text; got {name!r}")
+            raise LabelError(f"a label name is a string; got {name!r}")
         if name.strip() in self.names:
             return name.strip()
         key = name.strip().casefold()
@@ -139,38 +143,39 @@ class LabelSpace:
             return self._lookup[key]
         qualified = [n for n in self.names if n.casefold().endswith(f":{key}")]
         if key and qualified:
-            raise LabelError(f"label {name.strip()!r} exists in several data sets; say {' or '.join(qualified)}")
+            raise LabelError(f"label {name.strip()!r} exists in several data sets; use {' or '.join(qualified)}")
         near = difflib.get_close_matches(key, self._lookup, n=2, cutoff=0.6)
         hint = f"did you mean {' or '.join(dict.fromkeys(self._lookup[n] for n in near))}? " if near else ""
         raise LabelError(f"unknown label {name.strip()!r}; {hint}this model knows: {', '.join(self.names)}")
 
     def encode(self, label: Label) -> npt.NDArray[np.float32]:
-        """The label vector, float32 ``(dim,)``, values in [0, 1].
+        """Return the label vector of a request: float32 ``(dim,)``, values in [0, 1].
 
-        A name sets its label to 1 and the rest of its exclusive group to 0; what is not mentioned is
-        `unspecified`. A raw vector, mask included, is taken as it is.
+        Naming a label sets it to 1 and the other labels of its exclusive group to 0. Labels that are not mentioned
+        are set to `unspecified`. A raw vector, including its mask, is used as it is.
 
         Args:
-            label: names separated by commas (``Name`` or ``Name=0.7``), a mapping of names to values,
-                or a vector of `dim` values.
+            label: Names separated by commas (``Name`` or ``Name=0.7``), a mapping of names to values, or a vector
+                of `dim` values.
 
         Raises:
-            LabelError: unknown name, two labels of an exclusive group, labels of two data sets at
-                once, a value that is not a number in [0, 1], or a vector of another length.
+            LabelError: Unknown name, two labels of an exclusive group, labels of two data sets at once, a value
+                that is not a number in [0, 1], or a vector of another length.
         """
         vectors = self.passes(label)
         if len(vectors) > 1:
             raise LabelError(
-                f"{label} names labels of several data sets, and a vector holds those of one; "
-                "`passes` gives a vector for each"
+                f"{label} names labels of several data sets, and one label vector holds the labels of one data set; "
+                "use `passes`, which returns one vector per data set"
             )
         return vectors[0]
 
     def passes(self, label: Label) -> list[npt.NDArray[np.float32]]:
-        """The label vectors with which an image goes through the network, one after the other.
+        """Return the label vectors to apply to an image, one after the other.
 
-        That is one vector, but for a jointly trained model and labels of several of its data sets: then
-        one a data set, in the order of first mention, since the mask admits one data set at a time.
+        This is one vector, unless a request to a jointly trained model names labels of several data sets. The mask
+        selects one data set at a time, so each of these data sets then has its own vector, in the order in which
+        they are first mentioned.
 
         Arguments and errors are those of `encode`.
         """
@@ -190,7 +195,7 @@ class LabelSpace:
             try:
                 values.append((name, float(number) if equals else 1.0))
             except ValueError:
-                raise LabelError(f"{part!r}: {number!r} is not a number; say {name}=0.7") from None
+                raise LabelError(f"{part!r}: {number!r} is not a number; write {name}=0.7") from None
         return values
 
     def _values(self, request: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -208,7 +213,7 @@ class LabelSpace:
         for group, members in self.groups.items():
             on = [m for m in members if values.get(m, 0.0) > 0.0]
             if len(on) > 1:
-                raise LabelError(f"{' and '.join(on)} exclude each other (group {group!r}); give one of them")
+                raise LabelError(f"{' and '.join(on)} exclude each other (group {group!r}); name one of them")
             if on:
                 values = {m: 0.0 for m in members} | values
         vector = np.zeros(self.dim, np.float32)
@@ -219,7 +224,7 @@ class LabelSpace:
 
     def _check_vector(self, label: Sequence[float] | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         try:
-            given = np.array(label)  # a copy: the caller may go on changing theirs
+            given = np.array(label)  # a copy, so that later changes by the caller have no effect
             vector = given.astype(np.float32) if given.dtype.kind in "bifu" else None
         except (TypeError, ValueError, OverflowError):
             vector = None
@@ -238,7 +243,7 @@ class LabelSpace:
         return vector
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready form; `from_dict` reads it."""
+        """Return a JSON-serialisable dict, which `from_dict` reads."""
         return {
             "datasets": {name: list(labels) for name, labels in self.datasets.items()},
             "groups": {name: list(members) for name, members in self.groups.items()},
@@ -247,10 +252,10 @@ class LabelSpace:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LabelSpace:
-        """Reads what `to_dict` wrote.
+        """Create a label space from the result of `to_dict`.
 
         Raises:
-            LabelError: the data does not describe a label space.
+            LabelError: The data does not describe a label space.
         """
         try:
             return cls(data["datasets"], data.get("groups", {}), float(data.get("unspecified", 0.0)))

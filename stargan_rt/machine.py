@@ -1,4 +1,4 @@
-"""The machine at hand."""
+"""Facts about this machine: processor, usable cores, GPUs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def cpu() -> str:
-    """Model of the processor."""
+    """Return the model name of the processor."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():
@@ -20,12 +20,12 @@ def cpu() -> str:
 
 
 def cores() -> int:
-    """That this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpu() -> str | None:
-    """Name, driver and memory of the NVIDIA GPUs; None where there is none."""
+    """Return name, driver version and memory of the first NVIDIA GPU, or None if there is none."""
     jetson = Path("/etc/nv_tegra_release")
     if jetson.is_file():
         return f"Jetson, {jetson.read_text().splitlines()[0].lstrip('# ')}"
@@ -34,7 +34,7 @@ def gpu() -> str | None:
 
 
 def first_line(command: list[str], pick: str = "") -> str | None:
-    """The first line with `pick` in it of what a program prints; None where it is missing or fails."""
+    """Return the first output line of a program that contains `pick`, or None if the program is missing or fails."""
     if shutil.which(command[0]) is None:
         return None
     try:

@@ -1,8 +1,8 @@
-"""What an ONNX file says of itself, read without the onnx package.
+"""Reads the metadata and the signature of an ONNX file without the onnx package.
 
-To import that package and to parse all weights takes longer than the rest of loading a model. Here only
-protobuf's wire format is known and the numbers of the few fields that are asked for; everything else is
-stepped over. The numbers are those of onnx.proto3, which never change.
+Importing that package and parsing all weights would take longer than the rest of loading a model. This reader knows
+protobuf's wire format and the numbers of the few fields that it needs, and skips everything else. The field numbers
+are those of onnx.proto3 and never change.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ EXTERNAL = 1
 
 @dataclass(frozen=True)
 class OnnxHeader:
-    """What stands in an ONNX file beside the network itself.
+    """Metadata and signature of an ONNX file.
 
     Attributes:
-        metadata: its key-value pairs.
-        inputs, outputs: such as ``"image uint8 [batch, 128, 128, 3]"``.
-        self_contained: no weights lie in other files.
+        metadata: The key-value pairs of ``metadata_props``.
+        inputs, outputs: One string per tensor, such as ``"image uint8 [batch, 128, 128, 3]"``.
+        self_contained: Whether all weights are stored inside the file.
     """
 
     metadata: dict[str, str]
@@ -36,22 +36,22 @@ class OnnxHeader:
 
     @property
     def signature(self) -> str:
-        """Inputs and outputs in one line."""
+        """Inputs and outputs on one line."""
         return f"inputs {', '.join(self.inputs)}; outputs {', '.join(self.outputs)}"
 
 
 def read_header(path: Path) -> OnnxHeader:
-    """Reads the header of an ONNX file.
+    """Read metadata and signature of an ONNX file.
 
     Raises:
-        ValueError: cut off, or not an ONNX file.
-        OSError: it can't be read.
+        ValueError: The file is truncated or not an ONNX file.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # ValueError where it is empty
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # raises ValueError for an empty file
     model = _message(memoryview(data))
     if len(model.get(7, [])) != 1 or not model.get(8):
-        raise ValueError("no graph, or no version of its operators")
+        raise ValueError("no graph or no opset version")
     graph = _message(model[7][0])
     metadata = {}
     for entry in model.get(14, []):
@@ -69,7 +69,7 @@ def read_header(path: Path) -> OnnxHeader:
 
 
 def _described(value: Fields) -> str:
-    """A ValueInfo as ``name type [dimensions]``."""
+    """Format a ValueInfo as ``name type [dimensions]``."""
     tensor = _inside(_inside(value, 2), 1)
     dims = (_message(dim) for dim in _inside(tensor, 2).get(1, []))
     shape = ", ".join(_text(dim, 2) or str(dim.get(1, ["?"])[0]) for dim in dims)
@@ -89,12 +89,12 @@ def _text(message: Fields, number: int) -> str:
 
 def _bytes(value: Any) -> memoryview:
     if not isinstance(value, memoryview):
-        raise ValueError("a number stands where a text or message should")
+        raise ValueError("a number where text or a message is expected")
     return value
 
 
 def _message(data: Any) -> Fields:
-    """Field number → its values in order: whole numbers, or the bytes of texts and messages."""
+    """Return field number → values in order: integers, or the bytes of strings and messages."""
     fields: Fields = {}
     for number, value in _fields(_bytes(data)):
         fields.setdefault(number, []).append(value)
@@ -114,9 +114,9 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
             value = data[at : at + length]
             at += length
             if at > len(data):
-                raise ValueError(f"{at - len(data)} bytes are missing at the end")
+                raise ValueError(f"truncated: {at - len(data)} bytes are missing at the end")
         else:
-            raise ValueError(f"byte {at} is no field of an ONNX file")
+            raise ValueError(f"byte {at} does not start a protobuf field")
         yield key >> 3, value
 
 
@@ -128,4 +128,4 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
-    raise ValueError("cut off inside a number")
+    raise ValueError("truncated inside a number")

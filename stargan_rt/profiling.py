@@ -1,4 +1,4 @@
-"""Where the time of a call goes, on request."""
+"""Per-stage timing of calls, switched on by `Engine.profile`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _local = _Local()
 
 @dataclass
 class Stages:
-    """Milliseconds of a call's stages, as far as it has come.
+    """Stage times of the call in progress, in milliseconds.
 
     Attributes:
-        h2d_ms: images and labels into the network's memory on the device.
-        compute_ms: the network.
-        d2h_ms: the result out of it.
+        h2d_ms: Copying images and labels from host to device.
+        compute_ms: Executing the network.
+        d2h_ms: Copying the result from device to host.
     """
 
     h2d_ms: float = 0.0
@@ -36,7 +36,7 @@ class Stages:
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """Counts the time spent inside as computing: for backends that copy nothing."""
+        """Add the time spent in the block to `compute_ms`, for backends without a device."""
         began = time.perf_counter()
         try:
             yield
@@ -46,13 +46,13 @@ class Stages:
 
 @dataclass(frozen=True)
 class CallTimes:
-    """Milliseconds of one call.
+    """Stage times of one call, in milliseconds.
 
     Attributes:
-        h2d_ms: copying to the device; within it, for arrays that are there already. 0 on a CPU.
-        compute_ms: the network.
-        d2h_ms: copying back. 0 on a CPU.
-        host_ms: everything else: decoding, resizing, labels, launching and waiting.
+        h2d_ms: Copying from host to device, or within the device for arrays that are already there. 0 on a CPU.
+        compute_ms: Executing the network.
+        d2h_ms: Copying from device to host. 0 on a CPU.
+        host_ms: The rest of the call: decoding, resizing, encoding the label, launching and waiting.
     """
 
     h2d_ms: float
@@ -63,30 +63,30 @@ class CallTimes:
 
 @dataclass
 class Profile:
-    """What `Engine.profile` gathers.
+    """The result of `Engine.profile`.
 
     Attributes:
-        calls: the times of each call that ended, in the order in which they did.
-        memory_bytes: what the backend holds and what is left, when the profile ended: ``"pinned"``, ``"device"``
-            (buffers and scratch; not the weights), ``"free"`` and ``"total"``; empty on a CPU.
+        calls: Stage times of each completed call, in order of completion.
+        memory_bytes: Memory in use when the profile ended: ``"pinned"`` (host), ``"device"`` (buffers and scratch
+            memory, without the weights), ``"free"`` and ``"total"`` of the GPU. Empty on a CPU.
     """
 
     calls: list[CallTimes] = field(default_factory=list)
     memory_bytes: Mapping[str, int] = field(default_factory=dict)
 
     def median(self) -> CallTimes:
-        """The median of every stage for itself.
+        """Return the median of each stage over all calls.
 
         Raises:
-            ValueError: no call has ended.
+            ValueError: No call was completed.
         """
         if not self.calls:
-            raise ValueError("no call was made while profiling")
+            raise ValueError("no call was completed while profiling")
         return CallTimes(*(median(getattr(call, stage.name) for call in self.calls) for stage in fields(CallTimes)))
 
     @contextlib.contextmanager
     def call(self) -> Iterator[None]:
-        """A call of this thread, which is counted if it succeeds."""
+        """Time one call of this thread; it is added to `calls` if it succeeds."""
         stages = _local.stages = Stages()
         began = time.perf_counter()
         try:
@@ -100,12 +100,12 @@ class Profile:
 
 
 def current() -> Stages | None:
-    """What this thread's call is to fill in, while it is profiled."""
+    """Return the stage times that the current call of this thread fills in, or None while no profile is active."""
     return _local.stages
 
 
 def span(name: str) -> contextlib.AbstractContextManager[Any]:
-    """A named range for Nsight Systems, where the package nvtx is installed; else nothing."""
+    """Return a named NVTX range for Nsight Systems, or a null context if the package nvtx is not installed."""
     nvtx = _nvtx()
     return nvtx.annotate(name, domain="stargan_rt") if nvtx else contextlib.nullcontext()
 

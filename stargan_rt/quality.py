@@ -1,4 +1,4 @@
-"""How alike two pictures are."""
+"""Image similarity: PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from stargan_rt.images import Pixels
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB of uint8 arrays of one shape; infinite where they are equal."""
+    """Return the peak signal-to-noise ratio in dB of two uint8 arrays of the same shape; infinity if they are equal."""
     error = float(np.mean((a.astype(np.float64) - b) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def ssim(a: Pixels, b: Pixels) -> float:
-    """Structural similarity of uint8 ``(H, W, 3)`` arrays, at most 1 (Wang et al. 2004).
+    """Return the structural similarity of two uint8 ``(H, W, 3)`` arrays, at most 1 (Wang et al. 2004).
 
-    The mean over pixels and channels, with the paper's window (11x11, Gaussian, sigma 1.5) and
-    constants; the border that the window overlaps is left out.
+    The mean over pixels and channels, with the paper's constants and its 11x11 Gaussian window (sigma 1.5). Pixels
+    whose window reaches over the edge are not counted.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Latency of a call, measured the same way wherever a figure is printed."""
+"""Latency measurement; every published latency comes from here."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a call.
+    """Latency statistics of a call, in milliseconds.
 
     Attributes:
-        calls: number of calls counted.
-        p50_ms, p90_ms, p95_ms, p99_ms: percentiles.
-        mean_ms, min_ms: of all counted calls.
+        calls: Number of calls measured.
+        p50_ms, p90_ms, p95_ms, p99_ms: Percentiles.
+        mean_ms, min_ms: Mean and minimum.
     """
 
     calls: int
@@ -30,7 +30,7 @@ class Latency:
 
     @classmethod
     def of(cls, times_ms: npt.ArrayLike) -> Latency:
-        """Sums up the times of single calls."""
+        """Summarise the times of single calls, in milliseconds."""
         ms = np.asarray(times_ms, np.float64)
         p50, p90, p95, p99 = (float(p) for p in np.percentile(ms, (50, 90, 95, 99)))
         return cls(len(ms), p50, p90, p95, p99, float(ms.mean()), float(ms.min()))
@@ -39,10 +39,11 @@ class Latency:
 def compare_latency(
     ours: Callable[[], object], other: Callable[[], object], *, rounds: int = 7, calls: int = 6
 ) -> tuple[float, float, float]:
-    """Times two calls in turns, so that a busy machine slows both.
+    """Time two calls in turns, so that a busy machine slows both down alike.
 
     Returns:
-        Median ms of either, and the median over the rounds of how many times as fast `ours` is.
+        The median time of each call in milliseconds, and the speed-up of `ours` over `other`: the median over the
+        rounds of the ratio of their times.
     """
     times: list[tuple[float, float]] = []
     for _ in range(rounds + 1):
@@ -63,12 +64,12 @@ def compare_latency(
 def measure_latency(
     call: Callable[[], object], *, warm_up: int = 10, max_calls: int = 200, max_seconds: float = 3.0
 ) -> Latency:
-    """Times single calls, the next one on completion of the last: single stream.
+    """Time single calls, one after the other (single stream).
 
     Args:
-        call: what is timed.
-        warm_up: calls that are not counted.
-        max_calls, max_seconds: it stops when either is reached.
+        call: The function to time.
+        warm_up: Number of calls before the measurement starts.
+        max_calls, max_seconds: The measurement ends when either is reached.
     """
     return Latency.of(call_times(call, warm_up=warm_up, max_calls=max_calls, max_seconds=max_seconds))
 
@@ -76,7 +77,7 @@ def measure_latency(
 def call_times(
     call: Callable[[], object], *, warm_up: int = 10, max_calls: int = 200, max_seconds: float = 3.0
 ) -> list[float]:
-    """The ms of each call; arguments as for `measure_latency`."""
+    """Return the time of each call in milliseconds; arguments as for `measure_latency`."""
     for _ in range(warm_up):
         call()
     times: list[float] = []

@@ -1,4 +1,4 @@
-"""All scenarios of one engine, and what they were run on."""
+"""The report of `stargan-rt bench`: all scenarios of one engine, with machine and settings."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from stargan_rt.profiling import CallTimes
 from stargan_rt.timing import Latency
 
 LANES = tuple(sorted({1, 2, min(8, machine.cores())}))
-"""Of the sweep."""
+"""Numbers of lanes to measure."""
 NOISY = 1.3
-"""p90 over p50 of a single stream above which the machine is said to be noisy."""
+"""Ratio of p90 to p50 of the single stream above which the report warns of a noisy machine."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `stargan-rt bench` prints.
+    """The measurements of `stargan-rt bench`.
 
     Attributes:
-        about: engine, machine and settings.
-        single_stream: latency of one caller.
-        parts: of a call of the single stream: copies, network, host; profiled, so a little slower.
-        images_a_second: batch size → offline throughput.
-        streams: callers at once → images a second and their latency.
-        lanes: lanes of an engine, with as many callers → images a second.
-        cold_start: ms of import, load and first translation in a fresh process.
-        peak_memory_mib: of this process.
-        warnings: why the figures may be off.
-        times_ms: every call of the single stream.
+        about: Engine, machine and settings.
+        single_stream: Latency of one caller.
+        parts: Stage times of a call: copies, network, host. Profiling makes these calls a little slower.
+        images_a_second: Batch size → images per second (offline throughput).
+        streams: Number of concurrent callers → images per second, and their latency.
+        lanes: Number of lanes, with one caller each → images per second.
+        cold_start: Milliseconds of import, load and first translation in a fresh process.
+        peak_memory_mib: Peak resident memory of this process in MiB; None if unknown.
+        warnings: Reasons why the figures may not be representative.
+        times_ms: Time of every call of the single stream, in milliseconds.
     """
 
     about: dict[str, Any]
@@ -52,7 +52,7 @@ class Report:
     times_ms: list[float] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, without the single times."""
+        """Return a JSON-serialisable dict without `times_ms`."""
         return {
             "about": self.about,
             "single_stream": asdict(self.single_stream),
@@ -66,7 +66,7 @@ class Report:
         }
 
     def lines(self) -> list[str]:
-        """For the terminal."""
+        """Return the report as lines of text."""
         one, parts = self.single_stream, self.parts
         cold = ", ".join(f"{name.removesuffix('_ms')} {ms:.0f}" for name, ms in self.cold_start.items())
         return [
@@ -75,17 +75,19 @@ class Report:
             f"p95 {one.p95_ms:.2f}  p99 {one.p99_ms:.2f}  min {one.min_ms:.2f}  mean {one.mean_ms:.2f} ms",
             f"parts in ms: host to device {parts.h2d_ms:.3f}, network {parts.compute_ms:.3f}, device to host "
             f"{parts.d2h_ms:.3f}, host {parts.host_ms:.3f}",
-            "offline, images a second by batch: " + ", ".join(f"{n}: {s:.1f}" for n, s in self.images_a_second.items()),
-            "callers at once, images a second (p99 ms): "
+            "offline, images per second by batch size: "
+            + ", ".join(f"{n}: {s:.1f}" for n, s in self.images_a_second.items()),
+            "concurrent callers, images per second (p99 in ms): "
             + ", ".join(f"{n}: {speed:.1f} ({seen.p99_ms:.1f})" for n, (speed, seen) in self.streams.items()),
-            "lanes with as many callers, images a second: " + ", ".join(f"{n}: {s:.1f}" for n, s in self.lanes.items()),
+            "lanes with one caller each, images per second: "
+            + ", ".join(f"{n}: {s:.1f}" for n, s in self.lanes.items()),
             f"cold start in ms: {cold}",
-            f"peak memory {self.peak_memory_mib:.0f} MiB" if self.peak_memory_mib else "peak memory not known",
+            f"peak memory {self.peak_memory_mib:.0f} MiB" if self.peak_memory_mib else "peak memory unknown",
             *(f"warning: {warning}" for warning in self.warnings),
         ]
 
     def plot(self, path: Path) -> None:
-        """Latency distribution and throughput by batch.
+        """Plot the latency distribution and the throughput by batch size to a file.
 
         Raises:
             MissingDependencyError: matplotlib is not installed.
@@ -97,16 +99,16 @@ class Report:
         left.set(xlabel="ms", ylabel="calls", title="single stream")
         left.legend()
         right.plot(list(self.images_a_second), list(self.images_a_second.values()), marker="o")
-        right.set(xlabel="batch", ylabel="images a second", title="offline", ylim=(0, None))
+        right.set(xlabel="batch", ylabel="images per second", title="offline", ylim=(0, None))
         with written_whole(path) as temporary:
             figure.savefig(temporary)
 
 
 def figure_class() -> type[Any]:
-    """matplotlib's, which the package itself does not need.
+    """Return the Figure class of matplotlib, an optional dependency.
 
     Raises:
-        MissingDependencyError: it is not installed.
+        MissingDependencyError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
@@ -123,14 +125,14 @@ def measure(
     threads: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Runs every scenario.
+    """Run every scenario.
 
     Args:
-        engine: loaded from `path`.
-        path: to load it again, with other lanes and in fresh processes.
-        config: what to measure.
-        threads: that it was loaded with.
-        progress: is told which scenario runs.
+        engine: The engine, loaded from `path`.
+        path: The file to load again with other numbers of lanes and in fresh processes.
+        config: What to measure.
+        threads: Number of threads that `engine` was loaded with.
+        progress: Called with the name of each scenario before it runs.
     """
     config = config or BenchConfig()
     seconds, sizes, callers = config.seconds, config.batches, config.callers
@@ -141,7 +143,7 @@ def measure(
     parts = scenarios.parts(engine, seconds / 4)
     progress("batches")
     throughput = scenarios.batches(engine, sizes, seconds / len(sizes))
-    progress("callers at once")
+    progress("concurrent callers")
     parallel = scenarios.streams(engine, callers, seconds / len(callers))
     progress("lanes")
     laned = scenarios.lanes(path, engine.backend, threads, LANES, seconds / len(LANES))
@@ -163,16 +165,16 @@ def measure(
 
 
 def doubts(latency: Latency, parts: CallTimes) -> list[str]:
-    """Why the figures may not be those of the network."""
+    """Return reasons why the figures may not be representative of the network."""
     found = []
     if latency.p90_ms > NOISY * latency.p50_ms:
         found.append(
             f"noisy machine: p90 is {latency.p90_ms / latency.p50_ms:.2f} times p50; stop other programs and repeat"
         )
     if latency.calls < 200:
-        found.append(f"only {latency.calls} calls: percentiles beyond p90 mean little; give more --seconds")
+        found.append(f"only {latency.calls} calls: percentiles beyond p90 are unreliable; use a larger --seconds")
     if parts.h2d_ms + parts.d2h_ms > parts.compute_ms:
-        found.append("bound by transfers: copying takes longer than the network; pass arrays that lie on the GPU")
+        found.append("transfer-bound: copying takes longer than the network; pass arrays on the GPU")
     if parts.host_ms > parts.compute_ms:
-        found.append("bound by the host: its work takes longer than the network; translate several images at a time")
+        found.append("host-bound: the host takes longer than the network; translate several images per call")
     return found

@@ -1,4 +1,4 @@
-"""The ways in which an engine is loaded: one caller, many, a pile of images, a fresh process."""
+"""The load scenarios of `stargan-rt bench`: one caller, several callers, batches, a fresh process."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ print(1e3 * (imported - start), 1e3 * (loaded - imported), 1e3 * (time.perf_coun
 
 
 def faces(engine: Engine, count: int) -> list[Pixels]:
-    """Drawn faces of the network's size; the time of a network does not depend on what it sees."""
+    """Return bundled faces in the network's size. The latency of a network does not depend on its input."""
     known = itertools.cycle(resize(face, engine.size) for face in bundled_faces())
     return list(itertools.islice(known, count))
 
 
 def single_stream(engine: Engine, max_seconds: float) -> list[float]:
-    """Ms of each call from uint8 array to uint8 array, the next one on completion of the last."""
+    """Return the time of each call in milliseconds, uint8 array to uint8 array, one call after the other."""
     face, name = faces(engine, 1)[0], engine.labels.names[0]
     return call_times(lambda: engine.translate(face, name), max_calls=100_000, max_seconds=max_seconds)
 
 
 def parts(engine: Engine, max_seconds: float) -> CallTimes:
-    """Where the time of a single call goes: medians."""
+    """Return the median time of each stage of a call."""
     face, name = faces(engine, 1)[0], engine.labels.names[0]
     with engine.profile() as profile:
         call_times(lambda: engine.translate(face, name), max_seconds=max_seconds)
@@ -55,7 +55,7 @@ def parts(engine: Engine, max_seconds: float) -> CallTimes:
 
 
 def batches(engine: Engine, sizes: tuple[int, ...], max_seconds: float) -> dict[int, float]:
-    """Batch size → images a second, one batch after the other: offline throughput."""
+    """Return batch size → images per second (offline throughput), one batch after the other."""
     found = {}
     for size in sizes:
         pile = np.stack(faces(engine, size))
@@ -65,7 +65,7 @@ def batches(engine: Engine, sizes: tuple[int, ...], max_seconds: float) -> dict[
 
 
 def streams(engine: Engine, callers: tuple[int, ...], seconds: float) -> dict[int, tuple[float, Latency]]:
-    """Number of threads that call at once → images a second, and the latency that each of them sees."""
+    """Return number of concurrent callers → images per second, and the latency that each caller sees."""
     face, name = faces(engine, 1)[0], engine.labels.names[0]
     found = {}
     for count in callers:
@@ -90,7 +90,7 @@ def streams(engine: Engine, callers: tuple[int, ...], seconds: float) -> dict[in
 
 
 def lanes(path: str, backend: str, threads: int | None, counts: tuple[int, ...], seconds: float) -> dict[int, float]:
-    """Lanes → images a second of an engine loaded with so many, with as many callers at once."""
+    """Return number of lanes → images per second, with one caller per lane."""
     found = {}
     for count in counts:
         with Engine.load(path, backend=backend, threads=threads, lanes=count) as engine:
@@ -99,17 +99,17 @@ def lanes(path: str, backend: str, threads: int | None, counts: tuple[int, ...],
 
 
 def cold_start(path: str, backend: str, rounds: int = 3) -> dict[str, float]:
-    """Ms from a fresh process to the first picture: import, load, first translation, and their sum; medians.
+    """Return the median times in a fresh process, in milliseconds: import, load, first translation, and their sum.
 
     Raises:
-        StarGANError: the process failed.
+        StarGANError: The process failed.
     """
     rows = []
     for _ in range(rounds):
         command = [sys.executable, "-c", COLD, path, backend]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
         if done.returncode:
-            raise StarGANError(f"a fresh process could not load {path}: {done.stderr.strip()[-300:]}")
+            raise StarGANError(f"loading {path} in a fresh process failed: {done.stderr.strip()[-300:]}")
         rows.append([float(value) for value in done.stdout.split()])
     parts = dict(
         zip(("import_ms", "load_ms", "first_ms"), (median(column) for column in zip(*rows, strict=True)), strict=True)
@@ -118,7 +118,7 @@ def cold_start(path: str, backend: str, rounds: int = 3) -> dict[str, float]:
 
 
 def peak_memory_mib() -> float | None:
-    """The most memory that this process has held; None where the system does not tell."""
+    """Return the peak resident memory of this process in MiB, or None if the system does not report it."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return None

@@ -84,7 +84,7 @@ def translate(
     lanes: int,
 ) -> None:
     """Translate image files, and the images in folders."""
-    from stargan_rt.engine.folder import plan, translate_files
+    from stargan_rt.engine.folder import list_jobs, translate_files
     from stargan_rt.errors import InputError
 
     if (label is None) == (not every):
@@ -93,7 +93,7 @@ def translate(
         labels = loaded.labels.names if label is None else (label,)
         for each in labels:  # a wrong label is said before any image is read
             loaded.labels.passes(each)
-        jobs = plan(inputs, labels, output)
+        jobs = list_jobs(inputs, labels, output)
         failed = 0
         if len(jobs) == 1:
             for _, error in translate_files(loaded, jobs, keep_size):

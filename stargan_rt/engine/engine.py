@@ -35,25 +35,25 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 WORKERS = 2
-"""Least threads of `map` and `submit`: one prepares the next image while the other one's is computed."""
+"""Minimum number of threads of `map` and `submit`: one prepares an image while the other one runs the network."""
 TEXTS = 256
-"""Labels given as text whose vectors are remembered: making one takes as long as all the rest of `translate`."""
+"""Number of text labels whose vectors are cached: encoding one takes as long as the rest of `translate`."""
 
 
 class Engine:
-    """A generator, ready to translate images into its domains.
+    """A loaded generator, which translates images into its domains.
 
-    All methods may be called from several threads at once. Make one with `Engine.load`:
+    All methods are thread-safe. Create an engine with `Engine.load`:
 
         with Engine.load("avatars") as engine:
             out = engine.translate("face.png", "Blond_Hair")
 
     Attributes:
-        manifest: what the model is.
+        manifest: The description of the model: labels, size, precision, origin.
     """
 
     def __init__(self, manifest: Manifest, backend: Backend, lanes: int = 1) -> None:
-        """For `load` and tests; `backend` becomes the engine's own and is closed with it."""
+        """Use `Engine.load` instead. The engine owns `backend` and closes it."""
         self.manifest = manifest
         self._backend = backend
         self._ahead = 2 * max(WORKERS, lanes)
@@ -75,25 +75,26 @@ class Engine:
         lanes: int = 1,
         labels: LabelSpace | None = None,
     ) -> Engine:
-        """Loads a model or an engine.
+        """Load an engine or an exported model.
 
         Args:
-            path: an ONNX file of ``python -m export`` or ``stargan-rt build``, a TensorRT plan, or
+            path: An ONNX file written by ``python -m export`` or ``stargan-rt build``, a TensorRT plan, or
                 ``"avatars"``, the bundled model.
-            backend: ``"openvino"``, ``"onnxruntime"``, ``"tensorrt"``, ``"tensorrt-rtx"``, or ``"auto"``: the one
-                that the engine was built for, else the first that is installed.
-            threads: CPU threads; all cores by default.
-            lanes: so many calls are under way at a time, each with buffers of its own, which raises the throughput of
-                `map`, `submit` and several threads. On a GPU one call's copies overlap another one's computing, and
-                one call takes as long as before. On a CPU the cores are shared out: as many lanes as cores make
-                `map` faster, and one call takes that many times as long.
-            labels: of a plan without its manifest, in the order of the label vector; `backend` is then needed too.
+            backend: ``"openvino"``, ``"onnxruntime"``, ``"tensorrt"``, ``"tensorrt-rtx"``, or ``"auto"``: the backend
+                that the engine was built for, else the first one that is installed.
+            threads: Number of CPU threads; all cores by default.
+            lanes: Number of calls that may run concurrently, each with its own buffers. More lanes raise the
+                throughput of `map`, `submit` and calls from several threads. On a GPU, the copies of one call then
+                overlap with the computation of another, and the latency of a call stays the same. On a CPU the lanes
+                share the cores: with one lane per core, `map` is faster, and the latency of a single call grows by
+                that factor.
+            labels: The label space of a plan without a manifest, in the order of the label vector. Requires `backend`.
 
         Raises:
-            EngineLoadError: no such file, damaged, or not such a model.
-            EngineIncompatibleError: a plan for another GPU or another version of TensorRT.
-            InputError: unknown backend, or fewer than one thread or lane.
-            MissingDependencyError: the backend is not installed.
+            EngineLoadError: The file does not exist, is damaged, or is not a StarGAN model.
+            EngineIncompatibleError: The plan was built for another GPU or another version of TensorRT.
+            InputError: The backend is unknown, or `threads` or `lanes` is below 1.
+            MissingDependencyError: The backend is not installed.
         """
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1; got {threads}")
@@ -110,22 +111,22 @@ class Engine:
 
     @property
     def labels(self) -> LabelSpace:
-        """The labels that the model knows."""
+        """The label space of the model."""
         return self.manifest.labels
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the network's images in pixels; others are resized to it."""
+        """(height, width) of the network's images in pixels. Images of other sizes are resized to it."""
         return self.manifest.size
 
     @property
     def precision(self) -> str:
-        """Arithmetic of the convolutions, such as ``"fp32"``."""
+        """Arithmetic of the convolutions, such as ``"fp32"`` or ``"int8"``."""
         return self.manifest.precision
 
     @property
     def backend(self) -> str:
-        """Name of the backend that executes, such as ``"openvino"``."""
+        """Name of the backend that runs the network, such as ``"openvino"``."""
         return self._backend.name
 
     @overload
@@ -163,35 +164,34 @@ class Engine:
         out: Any = None,
         stream: Any = None,
     ) -> Any:
-        """Translates one image or several, and waits for the result, but for arrays on the GPU.
+        """Translate one or several images.
 
         Args:
-            image: one image — uint8 array ``(H, W, 3)``, path or PIL image — or several: a sequence of
-                these or an array ``(n, H, W, 3)``. Another size than the network's is resized to it; large JPEG files
-                are decoded at a part of their size (`stargan_rt.images.fitted`). Arrays of other
-                libraries on the host, such as PyTorch's, are taken as NumPy's.
-                On the GPU, an array of PyTorch, CuPy, PyCUDA or of whatever has DLPack or
-                ``__cuda_array_interface__``: RGB, of the network's size, C-contiguous, on the engine's GPU.
-            label: what to change: names (``"Blond_Hair, happy"``), a mapping (``{"happy": 0.7}``) or the
-                raw vector; or a sequence of these, one an image. One label goes with many images and one
-                image with many labels. Labels of several data sets of a jointly trained model are
-                applied one data set after the other, at the price of a run of the network each.
-            color: channel order of arrays, given and returned: ``"rgb"`` or ``"bgr"``.
-            keep_size: resize each result back to the size of its image.
-            out: array to write the result to, uint8 of the result's shape; it may be `image`. On the GPU, of any
-                library.
-            stream: for an image on the GPU, the CUDA stream to follow: an object with ``__cuda_stream__``, a stream
-                of PyTorch, CuPy or PyCUDA, or its handle; by default the one that the array's library uses now.
-                The image must be ready, and the result is, in the order of this stream; the host waits for neither.
+            image: One image — a uint8 array ``(H, W, 3)``, a path or a PIL image — or several: a sequence of these, or
+                an array ``(n, H, W, 3)``. Images of another size are resized to the network's; large JPEG files are
+                decoded at reduced resolution. Host arrays of other libraries, such as PyTorch, are accepted too.
+                On a GPU: an array of PyTorch, CuPy, PyCUDA or any library with DLPack or
+                ``__cuda_array_interface__``, RGB, of the network's size, C-contiguous, on the GPU of the engine.
+            label: What to change: names (``"Blond_Hair, happy"``), a mapping (``{"happy": 0.7}``) or the raw vector; or
+                a sequence of these, one per image. One label may be combined with many images, and one image with
+                many labels. Labels of several data sets of a jointly trained model are applied one data set after
+                the other, with one run of the network each.
+            color: Channel order of input and output arrays: ``"rgb"`` or ``"bgr"``.
+            keep_size: Resize each result to the size of its input image.
+            out: A uint8 array of the result's shape to write the result to; may be `image` itself. For an image on
+                the GPU, an array of any library on the same GPU.
+            stream: For an image on the GPU, the CUDA stream to use: an object with ``__cuda_stream__``, a stream of
+                PyTorch, CuPy or PyCUDA, or a stream handle. Default: the current stream of the array's library.
+                The image is read, and the result is written, in the order of this stream; the host does not wait.
 
         Returns:
-            `out` where it is given, else a fresh array. One image and one label: uint8 ``(H, W, 3)`` with values in
-            [0, 255]. Several: ``(n, H, W, 3)``, or with `keep_size` a list of n arrays. For an image on the GPU, an
-            array of its library, on the same GPU; of an unknown library, an object with both protocols.
+            `out` if given, else a new array. For one image and one label, uint8 ``(H, W, 3)`` with values in [0, 255];
+            for several, ``(n, H, W, 3)``, or with `keep_size` a list of n arrays. For an image on the GPU, an array
+            of the same library on the same GPU, or for unknown libraries an object with both protocols.
 
         Raises:
-            InputError: an image, `out` or stream that can't be used, or lengths that don't fit together.
-            LabelError: a label that the model does not have.
+            InputError: An image, `out` or `stream` is not usable, or the numbers of images and labels do not match.
+            LabelError: The model has no such label.
         """
         with self._call():
             return self._timed(self._translate, image, label, color, keep_size, out, stream)
@@ -211,7 +211,7 @@ class Engine:
             image = to_host(image)
         image = cast("Image | Images", image)
         if stream is not None:
-            raise InputError("stream= goes with an image on the GPU; this one is on the host")
+            raise InputError("stream= requires an image on the GPU; this image is on the host")
         if is_one_image(image) and is_one_label(label):
             return self._translate_one(image, label, color, keep_size, out)
         images = [image] if is_one_image(image) else cast(Images, image)
@@ -220,7 +220,7 @@ class Engine:
         labels = [label] if is_one_label(label) else cast(Labels, label)
         if out is not None:
             if keep_size:
-                raise InputError("out= takes several results of one size; leave out keep_size")
+                raise InputError("out= holds results of one size; remove keep_size")
             _check_out(out, (max(len(pixels), len(labels)), *self.size, 3))
         outputs = _reordered(run_passes(self._backend, pixels, [self._passes(one) for one in labels]), color)
         if out is not None:
@@ -254,35 +254,36 @@ class Engine:
         self, image: Foreign, label: Label | Labels, color: Color, keep_size: bool, out: Any, stream: Any
     ) -> Any:
         if color != "rgb" or keep_size:
-            raise InputError(
-                "an image on the GPU is translated as it is, RGB and of the network's size; leave out color "
-                "and keep_size"
-            )
+            raise InputError("an image on the GPU must be RGB and have the network's size; remove color and keep_size")
         if is_one_label(label):
             return self._backend.run_on_device(image, self._passes(label), out, stream)
         requests = [self._passes(one) for one in cast(Labels, label)]
         if len({len(request) for request in requests}) != 1:
             raise InputError(
-                "for images on the GPU, each label of a call must name as many data sets as the others; give at least "
-                "one label, and call once for each kind"
+                "for images on the GPU, all labels of a call must name the same number of data sets, and at least one "
+                "label is required; call translate once per number of data sets"
             )
         passes = [np.stack(vectors) for vectors in zip(*requests, strict=True)]
         return self._backend.run_on_device(image, passes, out, stream)
 
     def translate_all(self, image: Image, *, color: Color = "rgb", keep_size: bool = False) -> dict[str, Pixels]:
-        """Translates one image into every domain: label name → result, in the order of `labels.names`.
+        """Translate one image into every domain.
 
-        Arguments, results and errors are those of `translate`.
+        Returns:
+            Label name → result, in the order of `labels.names`. Arguments, results and errors are those of `translate`.
         """
         if not is_one_image(image):
-            raise InputError("translate_all takes one image; call it for each")
+            raise InputError("translate_all takes one image; call it once per image")
         outputs = self.translate(image, list(self.labels.names), color=color, keep_size=keep_size)
         return dict(zip(self.labels.names, outputs, strict=True))
 
     def submit(self, image: Image, label: Label, *, color: Color = "rgb", keep_size: bool = False) -> Future[Pixels]:
-        """Translates one image in the background; the Future holds the result of `translate` or its error.
+        """Translate one image in the background.
 
-        Arrays are copied at once, so the caller may reuse them; they are on the host.
+        Arrays are copied before this method returns, so the caller may reuse them. Arrays on a GPU are not accepted.
+
+        Returns:
+            A Future with the result or the error of `translate`.
         """
         if not isinstance(image, np.ndarray) and is_foreign(image):
             image = to_host(image)
@@ -318,29 +319,29 @@ class Engine:
         keep_size: bool = False,
         return_exceptions: bool = False,
     ) -> Iterator[Pixels | StarGANError]:
-        """Translates a stream of images, in order: the next ones are read and prepared meanwhile.
+        """Translate a stream of images in order, preparing the next images while the network runs.
 
-        Takes from `images` only a few ahead of what it has given out, so endless streams work. An engine loaded with
-        several lanes is faster here.
+        Only a few images are read ahead, so endless iterables work. Load the engine with several lanes for more
+        throughput.
 
         Args:
-            images: any iterable of images.
-            label: one label for all, or an iterable with one an image.
-            color, keep_size: as for `translate`.
-            return_exceptions: yield the error of an image that can't be translated in its place, and go on.
+            images: Any iterable of images.
+            label: One label for all images, or an iterable with one label per image.
+            color, keep_size: As for `translate`.
+            return_exceptions: If an image cannot be translated, yield its error in its place and continue.
 
         Returns:
-            An iterator over the result of `translate` for every image.
+            An iterator over the results of `translate`, in the order of `images`.
 
         Raises:
-            InputError: at once, one image in place of several; from the iterator, an image that can't be used, when its
-                turn comes, or fewer labels than images.
-            LabelError: a label that the model does not have; at once if it is for all.
+            InputError: Immediately if `images` is a single image; from the iterator, when the turn of an unusable
+                image comes, or if there are fewer labels than images.
+            LabelError: The model has no such label. Raised immediately if the label is for all images.
         """
         if isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim in (2, 3)):
-            raise InputError("map takes several images and got one; call translate(image, label) for it")
+            raise InputError("map takes several images and got one; use translate(image, label)")
         if is_one_label(label):
-            self._passes(label)  # refused here, not once an image
+            self._passes(label)  # check it once, before any image is read
             labels: Iterable[Label] = itertools.repeat(label)
         else:
             labels = cast("Iterable[Label]", label)
@@ -349,28 +350,28 @@ class Engine:
 
     @contextlib.contextmanager
     def profile(self) -> Iterator[Profile]:
-        """Times every call that is made meanwhile, from any thread.
+        """Measure the stages of all calls made within the block, from any thread.
 
             with engine.profile() as profile:
                 engine.translate("face.png", "happy")
             print(profile.median(), profile.memory_bytes)
 
-        Profiled calls take a little longer: on a GPU, copies are no part of the graph then, and calls with arrays
-        on the GPU wait for their result. Where the package ``nvtx`` is installed, they show as ranges in Nsight
-        Systems.
+        Profiled calls take a little longer: on a GPU the copies are then not part of the CUDA graph, and calls with
+        arrays on the GPU wait for their result. If the package ``nvtx`` is installed, the stages appear as ranges in
+        Nsight Systems.
 
         Yields:
-            What is filled in as calls end.
+            A `Profile`, which is filled in as calls complete.
 
         Raises:
-            InputError: the engine is being profiled already, or closed.
+            InputError: The engine is closed, or another profile is active.
         """
         self._check_process()
         profile = Profile()
         with self._changed:
             self._check_open()
             if self._profile is not None:
-                raise InputError("this engine is being profiled already; end that profile first")
+                raise InputError("another profile of this engine is active; end it first")
             self._profile = profile
         try:
             yield profile
@@ -380,12 +381,12 @@ class Engine:
                 profile.memory_bytes = self._backend.memory_bytes()
 
     def close(self) -> None:
-        """Waits for calls and futures in flight, then frees the network; no call begins any more.
+        """Wait for calls and futures in flight, then free the network. Later calls raise `InputError`.
 
-        Not to be called from a callback of a future, which would wait for itself.
+        Do not call this from a callback of a future: it would wait for itself.
         """
         if os.getpid() != self._process:
-            return  # nothing of it works here, and the other process still uses it
+            return  # unusable after a fork, and the parent process still uses it
         with self._changed:
             if self._closing:
                 return
@@ -398,8 +399,8 @@ class Engine:
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise InputError(
-                "this engine was loaded before the process forked, and neither its threads nor the GPU can be used in "
-                "the new process; load it there, or start processes by 'spawn' (multiprocessing.set_start_method)"
+                "this engine was loaded before the process forked; its threads and the GPU are not usable in the child "
+                "process. Load the engine there, or use the start method 'spawn' (multiprocessing.set_start_method)"
             )
 
     def _check_open(self) -> None:
@@ -408,8 +409,8 @@ class Engine:
 
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:
-        """A call in flight, which `close` waits for."""
-        self._check_process()  # before the lock, which another thread may have held when the process forked
+        """Count a call in flight, which `close` waits for."""
+        self._check_process()  # before the lock, which another thread may have held during a fork
         with self._changed:
             self._check_open()
             self._calls += 1
@@ -440,7 +441,7 @@ class Engine:
         return f"<Engine {width}x{height}, {len(self.labels.names)} labels, {self.precision}, {self.backend}>"
 
     def _passes(self, label: Label) -> list[npt.NDArray[np.float32]]:
-        """The label vectors, which are read only: others may use them too."""
+        """Return the label vectors of a request. They may be cached and must not be modified."""
         return self._passes_of_text(label) if isinstance(label, str) else self.labels.passes(label)
 
 

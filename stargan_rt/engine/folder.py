@@ -1,4 +1,4 @@
-"""Files and folders of images, translated to files."""
+"""Translation of image files and folders to files."""
 
 from __future__ import annotations
 
@@ -13,32 +13,41 @@ from stargan_rt.images import SUFFIXES, image_files, write_image
 
 @dataclass(frozen=True)
 class Job:
-    """One file to read and the files to write: output path → label."""
+    """One input file and the files to write for it.
+
+    Attributes:
+        source: The image file to read.
+        outputs: Output path → label.
+    """
 
     source: Path
     outputs: dict[Path, str]
 
 
-def plan(sources: Sequence[Path], labels: Sequence[str], output: Path) -> list[Job]:
-    """Which files are written for which; nothing is touched yet.
+def list_jobs(sources: Sequence[Path], labels: Sequence[str], output: Path) -> list[Job]:
+    """List the files to translate and the files to write; nothing is read or written yet.
 
-    A folder stands for the images below it, whose relative paths are kept under `output`; hidden
-    files, and what lies in `output` already, are passed over. One file with one label may be given
-    an output file; everything else goes into a folder, as ``NAME.SUFFIX`` for one label and
-    ``NAME.LABEL.SUFFIX`` for several.
+    A folder stands for all images below it; their relative paths are kept under `output`. Hidden files and files that
+    are already in `output` are skipped. A single image with a single label may be written to a file. Otherwise
+    `output` is a folder, with files named ``NAME.SUFFIX`` for one label and ``NAME.LABEL.SUFFIX`` for several.
+
+    Args:
+        sources: Image files and folders.
+        labels: The labels to translate each image to.
+        output: The output file or folder.
 
     Raises:
-        InputError: a source that is not there or holds no image, an output that is a source or has
-            an unknown suffix, or two sources for one output.
+        InputError: A source does not exist or contains no image, an output would overwrite a source or has an
+            unknown suffix, or two sources have the same output.
     """
     found = {path.resolve(): (path, relative) for source in sources for path, relative in _images(source, output)}
     one = len(found) == 1 and len(labels) == 1 and not sources[0].is_dir()
     to_file = output.suffix.lower() in SUFFIXES and not output.is_dir()
     if to_file and not one:
-        raise InputError(f"--output {output} is a file, but several results are to be written; give a folder")
+        raise InputError(f"--output {output} is a file, but there are several results; give a folder")
     if one and output.suffix and not to_file and not output.is_dir():
         raise InputError(
-            f"--output {output} has no known suffix ({', '.join(sorted(SUFFIXES))}); for a folder of that name, make it"
+            f"--output {output} has no known suffix ({', '.join(sorted(SUFFIXES))}); to use a folder, create it first"
         )
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
@@ -47,24 +56,29 @@ def plan(sources: Sequence[Path], labels: Sequence[str], output: Path) -> list[J
             outputs = {output: labels[0]}
         else:
             suffix = relative.suffix if relative.suffix.lower() in SUFFIXES else ".png"
-            # A colon, as in the labels of joint models, has no place in names of files on Windows.
+            # Windows does not allow the colon of joint labels in file names.
             marks = {name: f".{name.replace(':', '-')}" if len(labels) > 1 else "" for name in labels}
             outputs = {output / relative.with_name(f"{relative.stem}{mark}{suffix}"): n for n, mark in marks.items()}
         for target in outputs:
             if target.resolve() in found:
                 raise InputError(f"{target} would overwrite an input; give another --output")
             if target in taken:
-                raise InputError(f"{taken[target]} and {path} would both become {target}; translate them separately")
+                raise InputError(f"{taken[target]} and {path} have the same output {target}; translate them separately")
             taken[target] = path
         jobs.append(Job(path, outputs))
     return jobs
 
 
 def translate_files(engine: Engine, jobs: Sequence[Job], keep_size: bool) -> Iterator[tuple[Job, StarGANError | None]]:
-    """Runs the jobs in order and yields each with its error, if any; a bad image does not stop the rest.
+    """Run the jobs in order and yield each one with its error, or None. An unusable image does not stop the others.
+
+    Args:
+        engine: Translates the images.
+        jobs: The result of `list_jobs`.
+        keep_size: Resize each result to the size of its input image.
 
     Raises:
-        InputError: a result can't be written.
+        InputError: A result cannot be written.
     """
     if all(len(job.outputs) == 1 for job in jobs):
         labels = [next(iter(job.outputs.values())) for job in jobs]
@@ -89,7 +103,7 @@ def translate_files(engine: Engine, jobs: Sequence[Job], keep_size: bool) -> Ite
 
 
 def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """The images that a path stands for, each with its path relative to it."""
+    """Return the images of a file or folder, each with its path relative to it."""
     if source.is_file():
         return [(source, Path(source.name))]
     if not source.exists():
@@ -97,5 +111,5 @@ def _images(source: Path, output: Path) -> list[tuple[Path, Path]]:
     results, root = output.resolve(), source.resolve()
     images = [p for p in image_files(source) if results == root or results not in p.resolve().parents]
     if not images:
-        raise InputError(f"no images in {source} but those in --output")
+        raise InputError(f"no images in {source} other than those in --output")
     return [(path, path.relative_to(source)) for path in images]

@@ -1,4 +1,4 @@
-"""The images and labels of one call as runs of the network: in batches, and one for each data set that is named."""
+"""Splits a call into runs of the network: batches of images, and one pass per data set that its labels name."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     from stargan_rt.backends import Backend
 
 BATCH = 8
-"""Images a backend gets at once; more do not run faster, but need more memory."""
+"""Largest batch given to a backend; larger ones are not faster, but take more memory."""
 
 
 def run_passes(
     backend: Backend, pixels: list[Pixels], requests: list[list[npt.NDArray[np.float32]]], out: Pixels | None = None
 ) -> Pixels:
-    """Translates images of the network's size.
+    """Translate images of the network's size.
 
     Args:
-        backend: runs the network.
-        pixels: uint8 ``(H, W, 3)`` RGB each.
-        requests: for every image the vectors ``(c,)`` of `LabelSpace.passes`, applied one after the other. One image
-            goes with many requests, and one request with many images.
-        out: of one image and one request, where the result goes: uint8 ``(1, H, W, 3)``, C-contiguous.
+        backend: Runs the network.
+        pixels: The images, uint8 ``(H, W, 3)`` RGB each.
+        requests: Per image, the label vectors ``(c,)`` returned by `LabelSpace.passes`, applied one after the other.
+            One image may be combined with many requests, and one request with many images.
+        out: For one image and one request, the array to write to: uint8 ``(1, H, W, 3)``, C-contiguous.
 
     Returns:
-        uint8 ``(n, H, W, 3)`` RGB; `out` where it is given.
+        uint8 ``(n, H, W, 3)`` RGB; `out` if given.
 
     Raises:
-        InputError: lengths that don't fit together, or no image.
+        InputError: The numbers of images and requests do not match, or there is no image.
     """
     count = max(len(pixels), len(requests))
     if not pixels or {len(pixels), len(requests)} - {1, count}:
         raise InputError(
-            f"{len(pixels)} images and {len(requests)} labels do not fit together; give as many labels as "
-            "images, or one of either"
+            f"{len(pixels)} images and {len(requests)} labels do not match; give one label per image, or one image "
+            "or one label for all"
         )
     if count == 1:  # the hot path: no copy
         output = np.ascontiguousarray(pixels[0])[None]

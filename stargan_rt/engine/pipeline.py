@@ -1,4 +1,4 @@
-"""A stream of images through workers, in order: the next ones are prepared while one is computed."""
+"""Runs a stream of images through worker threads and returns the results in order."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from stargan_rt.labels import Label
 
 
 def paired(images: Iterable[Image], labels: Iterable[Label]) -> Iterator[tuple[Image, Label]]:
-    """Each image with its label.
+    """Yield each image with its label.
 
     Raises:
-        InputError: fewer labels than images, once they have run out.
+        InputError: The labels run out before the images.
     """
     left = iter(labels)
     for number, image in enumerate(images):
         try:
             label = next(left)
         except StopIteration:
-            raise InputError(f"{number} labels for more images than that; give one an image, or one for all") from None
+            raise InputError(
+                f"more images than the {number} labels; give one label per image, or one for all"
+            ) from None
         yield image, label
 
 
@@ -32,13 +34,13 @@ def in_order(
     ahead: int,
     return_exceptions: bool = False,
 ) -> Iterator[Pixels | StarGANError]:
-    """The results of `submit` in the order of `pairs`, of which never more than `ahead` are taken in advance.
+    """Yield the results of `submit` in the order of `pairs`, reading at most `ahead` pairs in advance.
 
     Args:
-        pairs: may be endless; its error comes after the results of what came before.
-        submit: begins the work.
-        ahead: so many are under way at a time.
-        return_exceptions: yield the error of an image that can't be translated in its place, and go on.
+        pairs: Images and labels; may be endless. If it raises, the results of all earlier pairs are yielded first.
+        submit: Starts the translation of one pair.
+        ahead: Number of translations that may be in flight.
+        return_exceptions: If an image cannot be translated, yield its error in its place and continue.
     """
     waiting: deque[Future[Pixels]] = deque()
     failure: Exception | None = None
@@ -49,7 +51,7 @@ def in_order(
                     image, label = next(pairs)
                 except StopIteration:
                     break
-                except Exception as error:  # what is on its way comes first
+                except Exception as error:  # yield the results in flight first
                     failure = error
                     break
                 waiting.append(submit(image, label))
@@ -57,7 +59,7 @@ def in_order(
                 break
             yield _result(waiting.popleft(), return_exceptions)
     finally:
-        for future in waiting:  # the caller stopped early, or an image failed
+        for future in waiting:  # the caller stopped early, or a translation failed
             future.cancel()
     if failure is not None:
         raise failure

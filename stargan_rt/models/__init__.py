@@ -1,4 +1,4 @@
-"""The models and pictures that come with the package."""
+"""The models and images that are bundled with the package."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ BUNDLED = ("avatars",)
 
 
 def bundled_model(name: str) -> Path:
-    """The ONNX file of a bundled model, such as ``"avatars"``."""
+    """Return the path of the ONNX file of a bundled model, such as ``"avatars"``."""
     return Path(str(files(__name__) / f"{name}.onnx"))
 
 
 def bundled_faces() -> list[Pixels]:
-    """48 avatars for calibrating and judging, uint8 ``(128, 128, 3)`` RGB; others than the samples."""
+    """Return 48 avatars for calibration and evaluation, uint8 ``(128, 128, 3)`` RGB; none of them is a sample."""
     sheet = read_image(str(files(__name__) / "faces.png"))
     return [
         sheet[y : y + 128, x : x + 128] for y in range(0, sheet.shape[0], 128) for x in range(0, sheet.shape[1], 128)
@@ -24,5 +24,5 @@ def bundled_faces() -> list[Pixels]:
 
 
 def bundled_samples() -> list[Path]:
-    """Pictures for trying the bundled model, 128x128 PNG; the model was not trained on them."""
+    """Return the paths of the sample images, 128x128 PNG files that the bundled model was not trained on."""
     return sorted(Path(str(files(__name__) / "samples")).glob("*.png"))

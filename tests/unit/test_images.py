@@ -134,9 +134,9 @@ def test_unusable_files_are_refused(tmp_path):
     whole = cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
     (tmp_path / "cut.png").write_bytes(whole[:40])
     for name, message in (
-        ("text.png", "not an image that can be decoded"),
-        ("empty.png", "not an image that can be decoded"),
-        ("cut.png", "not an image that can be decoded"),
+        ("text.png", "damaged or not an image"),
+        ("empty.png", "damaged or not an image"),
+        ("cut.png", "damaged or not an image"),
         ("dot.png", "1x1; a side must have"),
         ("missing.png", "can't read .*missing.png: No such file"),
         ("", "can't read"),

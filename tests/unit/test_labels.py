@@ -99,7 +99,7 @@ def test_a_name_in_two_data_sets_must_be_qualified():
         ({}, "no label given"),
         ("Young=0.2, young=0.9", "Young is given twice"),
         ({"Young": 0.2, "YOUNG": 0.9}, "Young is given twice"),
-        ({1: 1}, "a label's name is text; got 1"),
+        ({1: 1}, "a label name is a string; got 1"),
         ({"Young": 10**400}, "must be a number"),
         ({"Blond_Hair", "Young"}, "got set"),
         (np.zeros(5, complex), "a vector of 5 numbers"),

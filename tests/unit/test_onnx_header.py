@@ -66,7 +66,7 @@ def test_any_bytes_give_a_header_or_a_value_error(file, data):
 @pytest.mark.parametrize("data", [b"", b"\x38\x07", b"\x08\x08\x3a\x02\x5a\x00\x42\x00\x70\x07", b"hello, world"])
 def test_other_files_are_refused(file, data):
     file.write_bytes(data)
-    with pytest.raises(ValueError, match=r"empty|graph|missing|cut off|no field|number stands"):
+    with pytest.raises(ValueError, match=r"empty|graph|missing|truncated|protobuf field|number where"):
         read_header(file)
 
 

@@ -247,7 +247,7 @@ def test_what_only_images_on_the_host_have(gpu, image):
     ):
         with pytest.raises(InputError, match=r"`translate` takes it.*\(n, H, W, 3\)"):
             call()
-    with pytest.raises(InputError, match="stream= goes with an image on the GPU"):
+    with pytest.raises(InputError, match="stream= requires an image on the GPU"):
         gpu.translate(image, "b", stream=0)
 
 
