@@ -95,7 +95,7 @@ def test_a_bad_image_in_a_folder_is_named_and_the_rest_done(model, folder, tmp_p
     (folder / "b.png").write_text("not a picture")
     result = cli("translate", folder, "--engine", model, "--label", "happy", "--output", tmp_path / "out")
     assert result.returncode == 2
-    assert "b.png is not an image" in " ".join(result.stderr.split())
+    assert "b.png is damaged or not an image" in " ".join(result.stderr.split())
     assert "1 of 4 images could not be translated" in result.stderr
     assert files_below(tmp_path / "out") == ["a.png", "b.jpg", "sub/c.png"]
 
@@ -116,7 +116,7 @@ def test_misuse_is_refused(model, face, folder, tmp_path):
     refused(cli("translate", face, *engine, "--label", "happy", "--backend", "x"), 2, "unknown backend 'x'")
     refused(cli("translate", face, *engine, "--label", "happy", "--threads", "0"), 2, "--threads")
     (tmp_path / "text.png").write_text("not a picture")
-    refused(cli("translate", tmp_path / "text.png", *engine, "--label", "happy"), 2, "not an image")
+    refused(cli("translate", tmp_path / "text.png", *engine, "--label", "happy"), 2, "damaged or not an image")
     (tmp_path / "empty").mkdir()
     refused(cli("translate", tmp_path / "empty", *engine, "--label", "happy"), 2, "no images in")
     refused(cli("translate", face, "--engine", model, "--label", "happy", "--output", face), 2, "overwrite an input")
