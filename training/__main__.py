@@ -1,94 +1,45 @@
-"""`python -m training`: train a StarGAN."""
+"""`python -m training`: train and evaluate StarGAN generators."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from stargan_rt.cli import terminal
+from stargan_rt.cli.flags import given, setting_flags
+from stargan_rt.cli.options import PATH
 from stargan_rt.errors import InputError
 from training.config import PRESETS, TrainConfig
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def main() -> None:
-    """Train a StarGAN generator."""
-
-
-def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    kinds: dict[str, Any] = {"int": int, "int | None": int, "float": float, "str": str, "tuple[str, ...]": str}
-    for field in reversed(dataclasses.fields(TrainConfig)):
-        flag = field.name.replace("_", "-")
-        boolean, several = field.type == "bool", str(field.type).startswith("tuple")
-        declaration = f"--{flag}/--no-{flag}" if boolean else f"--{flag}"
-        kind = {} if boolean else {"type": kinds[str(field.type)], "multiple": several}
-        default = ", ".join(field.default) if several else field.default
-        shown = "" if default is None else f"  [default: {default}]"
-        # None or nothing means "not given", so that a preset or a resumed run keeps its own value.
-        command = click.option(
-            declaration,
-            field.name,
-            default=None,
-            show_default=False,
-            help=field.metadata["help"] + shown,
-            **kind,
-        )(command)
-    return command
+    """Train and evaluate StarGAN generators."""
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option("--out", type=PATH, required=True, help="Folder of the run.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Start from these settings.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings, over the preset's.")
-@click.option("--resume", is_flag=True, help="Go on from OUT/latest.pt with its own settings.")
-@click.option("--init", type=click.Path(path_type=Path), help="Start from the networks of this checkpoint.")
-@_config_options
+@click.option("--config", "file", type=PATH, help="TOML file with settings; they override the preset's.")
+@click.option("--resume", is_flag=True, help="Continue from OUT/latest.pt with its own settings.")
+@click.option("--init", type=PATH, help="Start from the networks of this checkpoint.")
+@setting_flags(TrainConfig)
 def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: Path | None, **flags: Any) -> None:
-    """Train a generator; checkpoints, sample grids and losses go to the folder OUT.
+    """Train a generator; checkpoints, sample pictures and losses are written to the folder OUT.
 
-    Flags go before the settings of --config, and those before the preset's. Under torchrun it uses
-    all processes: torchrun --nproc-per-node 4 -m training train …
+    Flags override the settings of --config, and those override the preset's. A run that they shorten has its
+    learning-rate decay shortened in proportion. To use several GPUs: torchrun --nproc-per-node 4 -m training train …
     """
     from training.checkpoint import TrainState
-    from training.data.dataset import joint_space
-    from training.data.open import open_dataset
-    from training.distributed import join
-    from training.targets import UNSPECIFIED
-    from training.trainer import train as run
+    from training.run import LATEST, run
 
-    given = TrainConfig.read(PRESETS[preset]) if preset else {}
-    given |= TrainConfig.read(file) if file else {}
-    given |= {name: value for name, value in flags.items() if value not in (None, ())}
-    latest = out / "latest.pt"
-    if resume and init:
-        raise InputError("--resume goes on with a run, --init starts a new one; give one of them")
-    if latest.exists() and not resume:
-        raise InputError(f"{latest} exists already; go on with it by --resume, or choose another --out")
-    config = TrainState.stored_config(latest, given) if resume else TrainConfig(**given)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't make the folder {out}: {error.strerror}; choose another --out") from None
-
-    processes = join(config.device)
-    try:
-        with processes.first_one_first():  # it fills the cache, the others find it
-            datasets = [open_dataset(text, config.image_size) for text in config.data]
-        space = joint_space(datasets, UNSPECIFIED if config.partial_targets else 0.0)
-        state = TrainState.fresh(config, space, processes.device)
-        if resume:
-            state.resume(latest)
-        elif init and not state.start_from(init) and processes.first:
-            click.echo(
-                f"the discriminator of {init} does not fit and starts from random weights; --warm-up trains it first"
-            )
-        run(state, datasets, out, processes)
-    finally:
-        processes.close()
+    layers = [TrainConfig.read(PRESETS[preset])] if preset else []
+    layers += [TrainConfig.read(file)] if file else []
+    changes = TrainConfig.merge(*layers, given(flags))
+    config = TrainState.stored_config(out / LATEST, changes) if resume else TrainConfig(**changes)
+    run(config, out, resume=resume, init=init, report=click.echo)
 
 
 @main.command()

@@ -91,14 +91,14 @@ class TrainState:
 
     @staticmethod
     def stored_config(path: Path, changes: dict[str, Any]) -> TrainConfig:
-        """Return the config of a checkpoint with `changes` applied.
+        """Return the config of a checkpoint with `changes` applied as by `TrainConfig.merge`.
 
         Raises:
             InputError: the file is not a checkpoint of this trainer, or a setting is out of range.
         """
         data = read_checkpoint(path)
         require_own(data, path)
-        return TrainConfig(**{**data["config"], **changes})
+        return TrainConfig(**TrainConfig.merge(data["config"], changes))
 
     def resume(self, path: Path) -> None:
         """Load everything from a checkpoint.

@@ -206,20 +206,20 @@ def test_batches_are_mirrored_half_of_the_time(data):
         ({"image_size": 100}, "multiple of 4 and of"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"n_critic": 0}, "n_critic must be at least 1"),
-        ({"decay_iterations": 300_000}, "decay_iterations must lie in"),
-        ({"ema": 1.0}, "label_smoothing, ema, beta1 and beta2 in"),
-        ({"beta1": 1.0}, "label_smoothing, ema, beta1 and beta2 in"),
+        ({"decay_iterations": 300_000}, r"at most iterations = 200000; got 300000 \(set it with --decay-iterations\)"),
+        ({"ema": 1.0}, r"ema must lie in \[0, 1\); got 1.0 \(set it with --ema\)"),
+        ({"beta1": 1.0}, r"beta1 must lie in \[0, 1\)"),
         ({"blocks": 0}, "blocks must be at least 1"),
-        ({"warm_up": -1}, "warm_up must be at least 0"),
+        ({"warm_up": -1}, r"warm_up must be at least 0; got -1 \(set it with --warm-up\)"),
         ({"g_lr": -1.0}, "g_lr must be at least 0"),
         ({"lambda_gp": float("nan")}, "lambda_gp must be at least 0 and finite"),
-        ({"precision": "int8"}, "precision is"),
-        ({"precision": "float16"}, "needs --device cuda"),
+        ({"precision": "int8"}, "precision must be one of float32, bfloat16, float16; got 'int8'"),
+        ({"precision": "float16"}, "needs a GPU: add --device cuda"),
         ({"data": ("imagenet",)}, "unknown data set 'imagenet'.*known: avatars, celeba"),
         ({"data": ("celeba",)}, "say where it is: celeba:PATH"),
         ({"data": ("avatars:x",)}, "take no path"),
         ({"data": ("avatars?colour=red",)}, "unknown option colour; known: count, labels"),
-        ({"data": ()}, "no data set"),
+        ({"data": ()}, "at least one data set"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):
@@ -324,7 +324,7 @@ def test_the_command_survives_kill_and_resumes(root, tmp_path):
     call = lambda *line: subprocess.run(line, cwd=root, env=environment, capture_output=True, text=True)  # noqa: E731
     refused = call(*command(out, *flags))
     assert refused.returncode == 2
-    assert "go on with it by --resume" in refused.stderr
+    assert "continue that run with --resume" in refused.stderr
     resumed = call(sys.executable, "-m", "training", "train", f"--out={out}", "--resume", f"--iterations={reached + 5}")
     assert resumed.returncode == 0, resumed.stderr
     assert read_checkpoint(out / "latest.pt")["iteration"] == reached + 5
@@ -372,6 +372,15 @@ def test_settings_come_from_flags_files_and_presets_in_this_order(tmp_path):
             TrainConfig.read(tmp_path / name)
 
 
+def test_a_shortened_run_decays_in_proportion():
+    preset = TrainConfig.read(PRESETS["avatars-128"])
+    short = TrainConfig(**TrainConfig.merge(preset, {"iterations": 8}))
+    assert (preset["decay_iterations"], short.decay_iterations) == (10_000, 4)
+    assert TrainConfig.merge(preset, {"iterations": 40_000})["decay_iterations"] == 10_000
+    assert TrainConfig.merge(preset, {"iterations": 8, "decay_iterations": 1})["decay_iterations"] == 1
+    assert TrainConfig.merge({"iterations": 8}, {"data": ("avatars",)}) == {"iterations": 8, "data": ("avatars",)}
+
+
 def test_tensorboard(data, tmp_path):
     run(data, tmp_path, iterations=10, tensorboard=True)
     assert any((tmp_path / "tensorboard").iterdir())
@@ -391,7 +400,7 @@ def test_misuse_of_the_command_is_refused(root, tmp_path):
     (tmp_path / "file").touch()
     for line, message in (
         (("train", "--out", tmp_path / "file" / "x"), "can't make the folder"),
-        (("train", "--out", tmp_path / "a", "--device", "cuda"), "no GPU that PyTorch"),
+        (("train", "--out", tmp_path / "a", "--device", "cuda"), "finds no CUDA GPU"),
         (("train", "--out", tmp_path / "a", "--device", "abacus"), "unknown device 'abacus'"),
         (("train", "--out", tmp_path / "a", "--data", "avatars?labels=Hat"), "have no label Hat"),
         (("draw", "--out", tmp_path / "a", "--people=-1"), "must not be negative"),
