@@ -1,1 +1,1 @@
-"""Measurements side by side, and what they printed."""
+"""Measurements, and their committed results."""

@@ -1,7 +1,7 @@
 """`python -m benchmarks`: every measurement that the documents quote.
 
-Only click is imported here; a command's module is imported when it is called, so that `--help` is quick and a
-package that is missing stops only those who need it.
+Only click is imported here. A command's module is imported when the command runs, so that `--help` is quick and a
+missing package stops only the commands that need it.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from stargan_rt.cli import terminal
 from stargan_rt.errors import MissingDependencyError
 
 COMMANDS = {
-    "compare": ("benchmarks.compare:main", "Our engines beside PyTorch, ONNX Runtime, OpenVINO and TensorRT."),
-    "scaling": ("benchmarks.scaling:main", "Cost of a pixel by size, batch, threads and lanes; builds; training."),
-    "table": ("benchmarks.table:main", "The documents' tables from the committed results."),
+    "compare": ("benchmarks.compare:main", "Our engines next to PyTorch, ONNX Runtime, OpenVINO and TensorRT."),
+    "scaling": ("benchmarks.scaling:main", "Cost by image size, batch, threads and lanes; builds; training."),
+    "mapping": ("benchmarks.mapping:main", "Engine.map over files, compared with the bare engine on arrays."),
     "rewrites": ("benchmarks.rewrites:main", "What each rewrite of the graph gains on a CPU."),
-    "mapping": ("benchmarks.mapping:main", "Engine.map over files, against the bare engine on arrays."),
-    "regressions": ("benchmarks.regressions:main", "Slower than the committed baseline?"),
-    "training-step": ("benchmarks.training_step:main", "Training speed against a plain loop."),
-    "one-generator": ("benchmarks.one_generator:main", "The paper's claim, reproduced small."),
+    "training-step": ("benchmarks.training_step:main", "Training speed, compared with a plain loop."),
+    "one-generator": ("benchmarks.one_generator:main", "A small reproduction of the paper's claim."),
+    "regressions": ("benchmarks.regressions:main", "Compare the package's own work with the committed baseline."),
+    "table": ("benchmarks.table:main", "Make the documents' tables from the committed results."),
 }
-"""Name → where it lives, and a line of help that needs no import."""
+"""Name → where the command is, and a line of help that needs no import."""
 
 
 class LazyGroup(click.Group):
-    """Imports a command when it is called."""
+    """Imports the module of a command when the command runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, function = COMMANDS[cmd_name][0].partition(":")
@@ -45,13 +47,14 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def main() -> None:
-    """Measurements side by side, on this machine; with --debug anywhere an error shows its traceback."""
+    """Measurements on this machine; with --debug, errors show their traceback."""
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""What all contestants share: one generator, the same pictures, the same number of threads.
+"""One generator with random weights, and the images and labels that every peer gets.
 
-The files lie in one folder, so that each contestant, in a process of its own, reads what all others read.
-PyTorch is imported by those who need it alone: its threads have no part in the other contestants' processes.
+The files lie in one folder, so that each peer, in its own process, reads the same ones. PyTorch is imported only by
+the methods that need it: its threads must not run in the processes of other libraries.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,18 +27,22 @@ if TYPE_CHECKING:
 LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 SEED = 0
 CALIBRATION = 16
-"""Pictures that the peers' own quantisers see; `stargan_rt.builder` takes its own choice of the same avatars."""
+"""Number of images that the peers' own quantisers see; `stargan_rt.builder` chooses among the same avatars."""
+
+Pair: TypeAlias = tuple[Pixels, npt.NDArray[np.float32]]
+"""An image, uint8 ``(H, W, 3)`` RGB, and a label, float32 ``(5,)``."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One generator of random weights, and the pictures it is judged with.
+    """A generator with random weights, and the images it is judged with.
 
     Attributes:
         folder: holds ``weights.pt``, ``g.onnx`` (uint8 NHWC, as `export` writes it) and ``plain.onnx`` (float NCHW).
-        threads: of every contestant.
-        conv_dim, blocks: of the generator; 64 and 6 are the paper's.
-        image_size: side of the pictures in pixels.
+        threads: number of CPU threads of every peer.
+        conv_dim: channels of the first convolution; 64 in the paper.
+        blocks: number of residual blocks; 6 in the paper.
+        image_size: side of the images in pixels.
     """
 
     folder: Path
@@ -61,7 +64,7 @@ class Case:
         return self.image_size, self.image_size
 
     def write(self) -> None:
-        """Makes the files; before any contestant starts."""
+        """Write the files, before any peer starts."""
         import torch
 
         from export.graph import to_onnx
@@ -77,7 +80,7 @@ class Case:
         onnx.save(_plain_onnx(generator, self.size), self.plain)
 
     def generator(self) -> Generator:
-        """The float32 network, in evaluation mode, on the CPU."""
+        """Load the float32 network, in evaluation mode, on the CPU."""
         import torch
 
         from training.model import Generator
@@ -86,39 +89,43 @@ class Case:
         generator.load_state_dict(torch.load(self.folder / "weights.pt", weights_only=True))
         return generator.eval()
 
-    def judged(self) -> list[tuple[Pixels, npt.NDArray[np.float32]]]:
-        """A picture uint8 ``(H, W, 3)`` RGB and a label float32 ``(5,)`` for each label; no quantiser saw them."""
+    def gmac(self) -> float:
+        """Count the multiplications of one image in 1e9: convolutions, without norms and activations."""
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            self.generator()(torch.zeros(1, 3, *self.size), torch.zeros(1, len(LABELS)))
+        return counter.get_total_flops() / 2e9
+
+    def judged(self) -> list[Pair]:
+        """Return an image for each label; no quantiser has seen them."""
         return _with_labels(load_images("avatars", 64, self.size).held_out[: len(LABELS)])
 
-    def calibration(self) -> list[tuple[Pixels, npt.NDArray[np.float32]]]:
-        """Pictures and labels as `judged`, for the peers' quantisers."""
+    def calibration(self) -> list[Pair]:
+        """Return images and labels for the peers' quantisers; none of them is in `judged`."""
         return _with_labels(load_images("avatars", 64, self.size).calibration[:CALIBRATION])
 
     def master(self) -> Pixels:
-        """The float32 pictures that all others are held against, uint8 ``(5, H, W, 3)``, by PyTorch."""
+        """Translate `judged` with PyTorch in float32, the reference for every peer: uint8 ``(5, H, W, 3)``."""
         import torch
 
         from export.graph import InferenceGraph
 
         graph = InferenceGraph(self.generator())
         with torch.inference_mode():
-            pictures = [graph(torch.from_numpy(x[None]), torch.from_numpy(y[None])) for x, y in self.judged()]
-        found: Pixels = torch.cat(pictures).numpy()
-        return found
+            images = [graph(torch.from_numpy(x[None]), torch.from_numpy(y[None])) for x, y in self.judged()]
+        translated: Pixels = torch.cat(images).numpy()
+        return translated
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _with_labels(pictures: list[Pixels]) -> list[tuple[Pixels, npt.NDArray[np.float32]]]:
+def _with_labels(images: list[Pixels]) -> list[Pair]:
     one_hot = np.eye(len(LABELS), dtype=np.float32)
-    return [(picture, one_hot[number % len(LABELS)]) for number, picture in enumerate(pictures)]
+    return [(image, one_hot[number % len(LABELS)]) for number, image in enumerate(images)]
 
 
 def _plain_onnx(generator: Generator, size: tuple[int, int]) -> onnx.ModelProto:
-    """What `torch.onnx.export` makes of the generator itself: float32 ``(1, 3, H, W)`` in and out."""
+    """Export the generator alone, as `torch.onnx.export` does it: float32 ``(1, 3, H, W)`` in and out."""
     import torch
 
     from export.graph import OPSET

@@ -1,56 +1,52 @@
-"""`Engine.map` over files against the bare backend on prepared arrays: `python -m benchmarks mapping`.
+"""`Engine.map` over files, compared with the bare backend on prepared arrays: `python -m benchmarks mapping`.
 
-The files are JPEGs of 512x512; `map` reads, decodes and resizes them while the network computes. The
-bare backend gets arrays of the network's size and nothing else to do, from as many threads as the engine
-has lanes, at the batch that `map` uses, 1. Both take turns, chunk by chunk, so that a busy machine slows both.
+The files are JPEGs of 512x512; `map` reads, decodes and resizes them while the network computes. The bare backend
+gets arrays of the network's size, from as many threads as the engine has lanes, one image a call. Both take turns,
+chunk by chunk, so that a busy machine slows both.
 
-On a CPU reading and the network share the cores, so no scheduling reaches 100 %. With every core busy
-all the time, an image takes the network's time plus its reading time divided by the cores: the
-`bound` of the report.
+On a CPU, reading and the network share the cores, so no scheduling reaches 100 %. With every core busy all the time,
+an image takes the network's time plus its reading time divided by the number of cores: the `bound` of the report.
 """
 
 from __future__ import annotations
 
-import json
-import platform
+import itertools
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 import cv2
 import numpy as np
-import torch
 
-from export.graph import to_onnx
-from stargan_rt import Engine, LabelSpace, Manifest, machine
-from stargan_rt.builder import BuildConfig, build
+from benchmarks import results
+from benchmarks.case import Case
+from benchmarks.markdown import Column, number, share, table, text, where
+from stargan_rt import Engine, machine
+from stargan_rt.builder import GROUPS, BuildConfig, build
 from stargan_rt.errors import StarGANError
-from stargan_rt.files import written_whole
 from stargan_rt.images import Pixels, fitted, read_image, write_image
-from stargan_rt.manifest import write_to_onnx
 from stargan_rt.models import bundled_faces, bundled_model
-from training.model import Generator
+from stargan_rt.timing import in_turns
 
-GOAL = 0.9
-"""Share of the bare backend's throughput that `map` is to reach."""
 MODELS = ("bundled", "standard")
 PRECISIONS = ("fp32", "int8")
-INT8 = ("down", "residual", "up", "last")
 
 
 @dataclass(frozen=True)
 class Share:
-    """Of one engine.
+    """Throughput of one engine.
 
     Attributes:
-        lanes: of the engine.
+        lanes: lanes of the engine.
         files: number of images.
-        side: of the files, pixels.
+        side: side of the files in pixels.
         bare_per_s, map_per_s: images a second over all chunks.
         share: `map_per_s` / `bare_per_s`.
         share_min, share_max: the same of single chunks.
@@ -71,80 +67,81 @@ class Share:
 
 
 def draw_files(folder: Path, count: int, side: int, seed: int = 0) -> list[Path]:
-    """Writes `count` different JPEGs of `side` x `side`: drawn faces moved, mirrored, relit, with a sensor's noise."""
+    """Write `count` different JPEGs of `side` x `side`: drawn faces moved, mirrored and relit, with sensor noise."""
     random, faces = np.random.default_rng(seed), bundled_faces()
-    # Without noise an enlarged drawing is a tenth of a photo's size, and decoded faster than one.
+    # Without noise an enlarged drawing is a tenth of a photo's size, and faster to decode.
     noise = random.normal(0, 5, (2 * side, 2 * side, 3)).astype(np.int16)
     paths = []
-    for number in range(count):
-        face = faces[number % len(faces)][:, :: random.choice((1, -1))]
+    for index in range(count):
+        face = faces[index % len(faces)][:, :: random.choice((1, -1))]
         y, x = random.integers(0, 16, 2)
         large = cv2.resize(face[y : y + 112, x : x + 112], (side, side), interpolation=cv2.INTER_CUBIC)
         y, x = random.integers(0, side, 2)
         lit = large * random.uniform(0.8, 1.1) + noise[y : y + side, x : x + side]
-        paths.append(folder / f"{number:05}.jpg")
+        paths.append(folder / f"{index:05}.jpg")
         write_image(paths[-1], np.clip(lit, 0, 255).astype(np.uint8))
     return paths
 
 
+def standard_model(folder: Path) -> Path:
+    """Write the paper's generator with random weights."""
+    case = Case(folder, machine.cores())
+    case.write()
+    return case.exported
+
+
 def engines(
-    folder: Path, models: tuple[str, ...], precisions: tuple[str, ...], lanes: tuple[int, ...]
+    folder: Path, models: Sequence[str], precisions: Sequence[str], lanes: Sequence[int]
 ) -> Iterator[tuple[str, int, Engine]]:
-    """Name, lanes and engine of either model, loaded one at a time."""
+    """Load the engines one at a time; yields name, lanes and engine."""
     for name in models:
         source = folder / f"{name}.onnx"
-        source.write_bytes(bundled_model("avatars").read_bytes() if name == "bundled" else _standard())
+        source.write_bytes((bundled_model("avatars") if name == "bundled" else standard_model(folder)).read_bytes())
         for precision in precisions:
             path = source
             if precision == "int8":
-                # Every layer that can be int8: the fastest network is the hardest to keep fed. Its pictures are
+                # Every layer that can be int8: the fastest network is the hardest to keep supplied. Its images are
                 # not judged here.
-                config = BuildConfig("openvino", "int8", INT8, calib="avatars", calib_count=16, min_psnr=0)
+                config = BuildConfig("openvino", "int8", GROUPS[1:], calib="avatars", calib_count=16, min_psnr=0)
                 path = build(source, config, force=True).path
             for count in lanes:
                 with Engine.load(path, backend="openvino", lanes=count) as engine:
                     yield f"{name} {precision}, lanes {count}", count, engine
 
 
-def _standard(conv_dim: int = 64, size: tuple[int, int] = (128, 128)) -> bytes:
-    """The paper's generator with random weights, as an ONNX file."""
-    torch.manual_seed(0)
-    space = LabelSpace({"CelebA": ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")})
-    model = to_onnx(Generator(space.dim, conv_dim).eval(), space.dim, size)
-    write_to_onnx(Manifest(space, size, "fp32", conv_dim, 6), model)
-    return bytes(model.SerializeToString())
-
-
 def measure(engine: Engine, lanes: int, paths: list[Path], chunk: int) -> Share:
-    """Both in turns, `chunk` images each; every image of `map` is compared with the bare backend's.
+    """Measure both in turns, `chunk` images each, and compare every image.
 
     Raises:
-        StarGANError: `map` gives other pictures.
+        StarGANError: `map` and the bare backend give different images.
     """
     name = engine.labels.names[0]
     vector = engine.labels.encode(name)[None]
     prepared, read_ms = [], []
     for path in paths:
         start = time.perf_counter()
-        prepared.append(_read(path, engine.size))
+        prepared.append(np.ascontiguousarray(fitted(path, engine.size)[0])[None])
         read_ms.append((time.perf_counter() - start) * 1e3)
-    list(engine.map(paths[:8], name))  # warms up both: buffers, threads
-    seconds: list[tuple[float, float]] = []
-    callers = ThreadPoolExecutor(lanes)
-    for start in range(0, len(paths), chunk):
-        part = slice(start, start + chunk)
-        began = time.perf_counter()
-        bare = list(callers.map(lambda image: engine._backend.run(image, vector)[0], prepared[part]))
-        turned = time.perf_counter()
-        # A `map` of its own each time: one that went on would read ahead in the other's turn.
-        mapped = list(engine.map(paths[part], name))
-        seconds.append((turned - began, time.perf_counter() - turned))
-        for path, ours, other in zip(paths[part], mapped, bare, strict=True):
-            if not np.array_equal(ours, other):
-                raise StarGANError(f"map and the bare backend give different pictures of {path.name}")
-    callers.shutdown()
-    bare_s, map_s = (sum(column) for column in zip(*seconds, strict=True))
-    shares = [b / m for b, m in seconds]
+    chunks = [slice(start, start + chunk) for start in range(0, len(paths), chunk)]
+    list(engine.map(paths[:8], name))  # warms up both: buffers and threads
+    with ThreadPoolExecutor(lanes) as callers:
+
+        def bare(part: slice) -> list[Pixels]:
+            return list(callers.map(lambda image: engine._backend.run(image, vector)[0], prepared[part]))
+
+        def mapped(part: slice) -> list[Pixels]:
+            # A new `map` each time: one that went on would read ahead in the other's turn.
+            return list(engine.map(paths[part], name))
+
+        turns = {"bare": partial(_timed, bare, iter(chunks)), "map": partial(_timed, mapped, iter(chunks))}
+        measured = in_turns(turns, len(chunks))
+    seconds = {key: [took for took, _ in values] for key, values in measured.items()}
+    images = {key: itertools.chain.from_iterable(part for _, part in values) for key, values in measured.items()}
+    for path, ours, other in zip(paths, images["map"], images["bare"], strict=True):
+        if not np.array_equal(ours, other):
+            raise StarGANError(f"map and the bare backend give different images of {path.name}")
+    bare_s, map_s = sum(seconds["bare"]), sum(seconds["map"])
+    shares = np.divide(seconds["bare"], seconds["map"])
     bare_ms, reading = bare_s * 1e3 / len(paths), median(read_ms)
     return Share(
         lanes=lanes,
@@ -153,25 +150,29 @@ def measure(engine: Engine, lanes: int, paths: list[Path], chunk: int) -> Share:
         bare_per_s=round(len(paths) / bare_s, 2),
         map_per_s=round(len(paths) / map_s, 2),
         share=round(bare_s / map_s, 3),
-        share_min=round(min(shares), 3),
-        share_max=round(max(shares), 3),
+        share_min=round(float(shares.min()), 3),
+        share_max=round(float(shares.max()), 3),
         read_ms=round(reading, 2),
         bound=round(bare_ms / (bare_ms + reading / machine.cores()), 3),
     )
 
 
-def _read(path: Path, size: tuple[int, int]) -> Pixels:
-    return np.ascontiguousarray(fitted(path, size)[0])[None]
+def _timed(translate: Callable[[slice], list[Pixels]], chunks: Iterator[slice]) -> tuple[float, list[Pixels]]:
+    """Translate the next chunk; returns seconds and images."""
+    part = next(chunks)
+    start = time.perf_counter()
+    images = translate(part)
+    return time.perf_counter() - start, images
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--files", type=click.IntRange(min=1), default=500)
-@click.option("--side", type=click.IntRange(min=64), default=512, help="Of the files, in pixels.")
+@click.command()
+@click.option("--files", type=click.IntRange(min=1), default=500, help="Number of files.")
+@click.option("--side", type=click.IntRange(min=64), default=512, help="Side of the files in pixels.")
 @click.option("--chunk", type=click.IntRange(min=1), default=50, help="Images a turn.")
 @click.option("--model", "models", multiple=True, type=click.Choice(MODELS), default=MODELS)
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), default=PRECISIONS)
-@click.option("--lanes", multiple=True, type=click.IntRange(min=1), help="[default: 1 and one a core]")
-@click.option("--output", type=click.Path(path_type=Path), help="JSON file to write as well.")
+@click.option("--lanes", multiple=True, type=click.IntRange(min=1), help="[default: 1 and the number of cores]")
+@results.output_option
 def main(
     files: int,
     side: int,
@@ -181,21 +182,33 @@ def main(
     lanes: tuple[int, ...],
     output: Path | None,
 ) -> None:
-    """Throughput of Engine.map over JPEG files against the bare backend's on prepared arrays."""
+    """Throughput of Engine.map over JPEG files, compared with the bare backend on prepared arrays."""
     rows = {}
     with tempfile.TemporaryDirectory(prefix="stargan-rt-mapping-") as folder:
         paths = draw_files(Path(folder), files, side)
-        click.echo(f"{'':24}{'bare/s':>9}{'map/s':>9}{'share':>9}{'chunks':>16}{'bound':>9}{'read ms':>9}")
         lanes = lanes or tuple(sorted({1, machine.cores()}))
         for name, count, engine in engines(Path(folder), models, precisions, lanes):
-            row = rows[name] = measure(engine, count, paths, chunk)
-            chunks = f"{row.share_min:.1%}-{row.share_max:.1%}"
-            click.echo(
-                f"{name:24}{row.bare_per_s:9.2f}{row.map_per_s:9.2f}{row.share:9.1%}{chunks:>16}{row.bound:9.1%}"
-                f"{row.read_ms:9.2f}"
-            )
-    if output:
-        about = f"{machine.cpu()}, {machine.cores()} cores, {platform.system()}"
-        report = {"machine": about, "goal": GOAL, "engines": {name: asdict(row) for name, row in rows.items()}}
-        with written_whole(output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
+            rows[name] = asdict(measure(engine, count, paths, chunk))
+            click.echo(f"{name}: {rows[name]['share']:.1%} of the bare backend", err=True)
+    result = {"machine": results.describe(), "settings": {"chunk": chunk}, "engines": rows}
+    click.echo(markdown(result))
+    results.write(output, result)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return `Engine.map` next to the bare backend as a table."""
+    columns = [
+        Column("engine", text("name"), words=True),
+        Column("bare backend, images/s", number("bare_per_s", 1)),
+        Column("`map`, images/s", number("map_per_s", 1)),
+        Column("share", share("share", 1)),
+        Column("of single chunks", lambda row: f"{row['share_min']:.1%} – {row['share_max']:.1%}"),
+        Column("bound", share("bound", 1)),
+        Column("reading a file, ms", number("read_ms", 2)),
+    ]
+    rows = [{"name": name, **row} for name, row in result["engines"].items()]
+    files = sorted({(row["files"], row["side"]) for row in rows})
+    about = " or ".join(f"{count} JPEG files of {side}x{side}" for count, side in files)
+    # Older results describe the machine in a line.
+    machine = result["machine"] if isinstance(result["machine"], str) else where(result, {"openvino": "OpenVINO"})
+    return f"{table(columns, rows)}\n\n{about}, on {machine}."

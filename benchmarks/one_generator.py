@@ -1,35 +1,33 @@
-"""The paper's claim, reproduced small: `python -m benchmarks one-generator`.
+"""The paper's claim, reproduced at a small scale: `python -m benchmarks one-generator`.
 
-One generator for all domains of two data sets, trained with mask vectors, against
+One generator for all domains of two data sets, trained with mask vectors, is compared with
 
-- the same without masks: one label vector, what a data set does not tell is said to be absent;
-- a model for every ordered pair of domains of a data set, k(k-1) of them each, as GANs between two
-  domains need (paper, section 1 and figure 2). Each is a two-domain StarGAN used in one direction.
+- the same without masks: one label vector, in which unknown labels count as absent;
+- a model for every ordered pair of domains of a data set, k(k-1) for each, as GANs between two domains need (paper,
+  section 1 and figure 2). Each is a two-domain StarGAN used in one direction.
 
-All schemes get the same number of discriminator steps in total, the same networks, data and settings. A
-classifier of real images judges translations of faces that no scheme has seen.
+All schemes get the same number of discriminator steps in total, the same networks, data and settings. A classifier of
+real images judges translations of faces that no scheme has seen.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import click
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 
-from stargan_rt.files import written_whole
+from benchmarks import results
+from benchmarks.markdown import Column, Row, table, text
 from training.checkpoint import TrainState
 from training.classifier import Classifier, classify, trained_classifier
 from training.config import TrainConfig
@@ -45,17 +43,17 @@ DATA = (
     "avatars?name=faces&count=6000&seed=1&labels=angry,happy,surprised",
 )
 Translate: TypeAlias = Callable[[np.ndarray, int, int, int], np.ndarray]
-"""Pictures uint8 ``(n, h, w, 3)``, data set whose labels are meant, domain they show, domain wanted → pictures."""
+"""Images uint8 ``(n, h, w, 3)``, index of the data set that has the labels, domain shown, domain wanted → images."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Of one scheme.
+    """What one scheme reached.
 
     Attributes:
-        models: how many were trained.
-        parameters: of all their generators and discriminators.
-        training_s: time of training.
+        models: number of models trained.
+        parameters: number of parameters of all their generators and discriminators.
+        training_s: seconds of training.
         error: classification error of translations, by what was translated.
     """
 
@@ -67,7 +65,7 @@ class Result:
 
 
 class Contest:
-    """What the schemes share."""
+    """Data, classifiers and settings that all schemes share."""
 
     def __init__(self, config: TrainConfig, classifier_steps: int) -> None:
         self.config = config
@@ -76,18 +74,20 @@ class Contest:
         self.classifiers = [trained_classifier(data, classifier_steps) for data in self.seen]
 
     def pairs(self) -> Iterator[tuple[int, int, int]]:
-        """Data set, and two of its domains in order."""
+        """Yield the index of a data set and two of its domains, in every order."""
         for number, data in enumerate(self.seen):
             for source, target in itertools.permutations(range(len(data.names)), 2):
                 yield number, source, target
 
     def train(self, datasets: Sequence[Dataset], iterations: int, name: str) -> TrainState:
+        """Train one model."""
         state = TrainState.fresh(replace(self.config, iterations=iterations), joint_space(datasets))
         for _ in track(iterate(state, datasets, Processes(0, 1, "cpu")), name, total=iterations):
             pass
         return state
 
     def one_generator(self) -> tuple[list[TrainState], Translate]:
+        """Train jointly, with mask vectors (section 3.2 of the paper)."""
         state = self.train(self.seen, self.config.iterations, "one generator, with masks")
         layout = parts(state.space)
         return [state], lambda images, number, _, wanted: _translate(
@@ -95,6 +95,7 @@ class Contest:
         )
 
     def without_masks(self) -> tuple[list[TrainState], Translate]:
+        """Train on both data sets as if labels that are not known were absent."""
         names = tuple(name for data in self.seen for name in data.names)
         starts = np.cumsum([0, *(len(data.names) for data in self.seen)])
         labels = np.zeros((sum(len(data.images) for data in self.seen), len(names)), np.float32)
@@ -109,6 +110,7 @@ class Contest:
         )
 
     def a_model_a_pair(self) -> tuple[list[TrainState], Translate]:
+        """Train a model for every ordered pair of domains."""
         pairs = list(self.pairs())
         share = len(self.seen) * self.config.iterations // len(pairs)
         states = {}
@@ -125,11 +127,11 @@ class Contest:
         )
 
     def errors(self, translate: Translate) -> dict[str, float]:
-        """Classification error per data set, and on the faces of the other sets, whose labels are not theirs."""
+        """Return the classification error by data set, and on the faces of the other set, which lack those labels."""
         found: dict[str, list[float]] = {}
         for on, unseen in enumerate(self.unseen):
             for number, shown, wanted in self.pairs():
-                # Which domain of another set a face shows is for the classifier to say: pair models must be told.
+                # Pair models need the domain that a face shows; on the other set only the classifier can tell.
                 shows = unseen.labels if on == number else _seen(self.classifiers[number], unseen.images)
                 images = unseen.images[shows[:, shown] > 0.5]
                 if len(images):
@@ -139,7 +141,7 @@ class Contest:
         return {key: float(np.mean(errors)) for key, errors in found.items()}
 
     def real(self) -> dict[str, float]:
-        """The classifiers' own errors, on images that show one of the domains."""
+        """Return the classifiers' own errors, on images that show one of the domains."""
         found = {}
         for data, classifier in zip(self.unseen, self.classifiers, strict=True):
             rows = data.labels.any(axis=1)
@@ -163,19 +165,32 @@ def _translate(generator: Generator, images: np.ndarray, vector: Tensor) -> np.n
     return np.concatenate([to_pictures(generator(to_network(b), vector.expand(len(b), -1))) for b in batches])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--iterations", default=1200, help="Steps on each data set; the other schemes get as many in all.")
-@click.option("--image-size", default=48)
-@click.option("--conv-dim", default=16, help="Of both networks.")
-@click.option("--classifier-steps", default=300)
-@click.option("--output", type=click.Path(path_type=Path), help="JSON file to write as well.")
+@click.command()
+@click.option("--iterations", default=1200, help="Steps on each data set; the other schemes get as many in total.")
+@click.option("--image-size", default=48, help="Side of the images in pixels.")
+@click.option("--conv-dim", default=16, help="First channels of both networks.")
+@click.option("--classifier-steps", default=300, help="Training steps of the classifiers that judge.")
+@results.output_option
 def main(iterations: int, image_size: int, conv_dim: int, classifier_steps: int, output: Path | None) -> None:
-    """One generator against one without masks and against a model for every pair of domains."""
-    shape = {"image_size": image_size, "conv_dim": conv_dim, "blocks": 3, "d_conv_dim": conv_dim, "d_layers": 4}
-    rates = {"g_lr": 2e-4, "d_lr": 2e-4, "n_critic": 2, "ema": 0.99, "decay_iterations": 0, "precision": "bfloat16"}
+    """One generator, compared with one without masks and with a model for every pair of domains."""
+    shape: dict[str, Any] = {
+        "image_size": image_size,
+        "conv_dim": conv_dim,
+        "blocks": 3,
+        "d_conv_dim": conv_dim,
+        "d_layers": 4,
+    }
+    rates: dict[str, Any] = {
+        "g_lr": 2e-4,
+        "d_lr": 2e-4,
+        "n_critic": 2,
+        "ema": 0.99,
+        "decay_iterations": 0,
+        "precision": "bfloat16",
+    }
     config = TrainConfig(data=DATA, iterations=iterations, **shape, **rates)
     contest = Contest(config, classifier_steps)
-    results = []
+    schemes = []
     for scheme, train in (
         ("one generator, with masks", contest.one_generator),
         ("one generator, without masks", contest.without_masks),
@@ -186,24 +201,29 @@ def main(iterations: int, image_size: int, conv_dim: int, classifier_steps: int,
         took = time.perf_counter() - start
         networks = [network for state in states for network in (state.generator, state.discriminator)]
         parameters = sum(p.numel() for network in networks for p in network.parameters())
-        results.append(Result(scheme, len(states), parameters, round(took, 1), contest.errors(translate)))
+        schemes.append(Result(scheme, len(states), parameters, round(took, 1), contest.errors(translate)))
+    result = {
+        "machine": results.describe(torch.get_num_threads()),
+        "settings": asdict(config),
+        "real": contest.real(),
+        "results": [asdict(scheme) for scheme in schemes],
+    }
+    click.echo(markdown(result))
+    results.write(output, result)
 
-    table = Table(title="classification error of translations", show_lines=True)
-    columns = list(results[0].error)
-    for heading in ("scheme", "models", "parameters", "training", *columns):
-        table.add_column(heading)
-    real = contest.real()
-    table.add_row("real images", "", "", "", *(f"{real[c]:.1%}" if c in real else "" for c in columns))
-    for r in results:
-        size, seconds = f"{r.parameters / 1e6:.1f} M", f"{r.training_s:.0f} s"
-        table.add_row(r.scheme, str(r.models), size, seconds, *(f"{r.error[c]:.1%}" for c in columns))
-    Console().print(table)
-    if output:
-        report = {
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}",
-            "settings": asdict(config),
-            "real": real,
-            "results": [asdict(r) for r in results],
-        }
-        with written_whole(output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return the classification errors of all schemes as a table."""
+    columns = [
+        Column("scheme", text("scheme"), words=True),
+        Column("models", text("models")),
+        Column("parameters", lambda row: f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else ""),
+        Column("training", lambda row: f"{row['training_s']:.0f} s" if row["training_s"] else ""),
+        *(Column(key, partial(_error, key)) for key in result["results"][0]["error"]),
+    ]
+    real = {"scheme": "real images", "models": "", "parameters": 0, "training_s": 0, "error": result["real"]}
+    return table(columns, [real, *result["results"]])
+
+
+def _error(key: str, row: Row) -> str:
+    return f"{row['error'][key]:.1%}" if key in row["error"] else ""

@@ -1,40 +1,41 @@
-"""The race: every contestant in turns, and what its rounds say."""
+"""The comparison of all peers: each has its turn in every round, and a row with what its rounds show."""
 
 from __future__ import annotations
 
 import fnmatch
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import onnx
 
+from benchmarks import limit
 from benchmarks.case import Case
-from benchmarks.limit import CPU_PRECISIONS, GPU_PRECISIONS, OpenVINOLimit, TorchLimit, macs
 from benchmarks.peers import BASES, NEEDS, PEERS, PRECISIONS, Peer, Timed
 from benchmarks.statistics import estimate, ratio
 from benchmarks.workers import Worker
 from stargan_rt.builder import BUDGET_DB
 from stargan_rt.errors import InputError
+from stargan_rt.images import Pixels
 from stargan_rt.quality import psnr
+from stargan_rt.timing import in_turns
 
-Progress = Callable[[str, int, int], None]
+Progress: TypeAlias = Callable[[str, int, int], None]
 """Phase, steps done, steps in all."""
+Row: TypeAlias = dict[str, Any]
 IDLE = 0.05
-"""Share of a core above which a waiting contestant is said to disturb the others."""
+"""Share of a core above which a waiting peer is noted for disturbing the others."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a run.
+    """Settings of a race.
 
     Attributes:
-        rounds: turns of every contestant.
-        calls: that a turn counts.
-        seed: of the order within the rounds.
+        rounds: number of turns of every peer.
+        calls: number of calls that a turn counts.
+        seed: seed of the order within the rounds.
     """
 
     rounds: int
@@ -43,188 +44,175 @@ class Settings:
 
 
 def chosen(patterns: Sequence[str], device: str, peers: Sequence[Peer] = PEERS) -> list[Peer]:
-    """Peers whose name matches one of the shell patterns, and the bases they are compared with.
+    """Return the peers whose name matches one of the shell patterns, and the bases they are compared with.
 
     Raises:
-        InputError: a pattern that matches nobody.
+        InputError: a pattern matches no peer.
     """
     on_device = [peer for peer in peers if device in ("all", peer.device)]
+
+    def matches(peer: Peer, pattern: str) -> bool:
+        return fnmatch.fnmatch(peer.name.lower(), pattern.lower())
+
     for pattern in patterns:
-        if not any(fnmatch.fnmatch(peer.name.lower(), pattern.lower()) for peer in on_device):
+        if not any(matches(peer, pattern) for peer in on_device):
             raise InputError(f"no peer is called {pattern!r}; known: {', '.join(peer.name for peer in on_device)}")
-    found = [
-        peer
-        for peer in on_device
-        if not patterns or any(fnmatch.fnmatch(peer.name.lower(), pattern.lower()) for pattern in patterns)
-    ]
-    devices = {peer.device for peer in found}
+    matching = [peer for peer in on_device if not patterns or any(matches(peer, pattern) for pattern in patterns)]
+    devices = {peer.device for peer in matching}
     bases = [peer for peer in on_device if peer.name == BASES[peer.device] and peer.device in devices]
-    return [*bases, *(peer for peer in found if peer not in bases)]
+    return [*bases, *(peer for peer in matching if peer not in bases)]
 
 
 def race(case: Case, peers: Sequence[Peer], settings: Settings, progress: Progress = lambda *_: None) -> dict[str, Any]:
-    """Prepares everybody one by one, runs the rounds, and sums up.
+    """Prepare all peers one by one, run the rounds, and sum up.
 
-    A contestant that can't run or fails has a row with its reason; the race goes on without it.
+    A peer that can't run or fails has a row with the reason; the race goes on without it.
 
     Args:
-        case: written already.
-        peers: who competes; the base of each device among them.
+        case: the generator, already written.
+        peers: who takes part; the base of each device among them.
         settings: how long.
-        progress: is told how far it is.
+        progress: called with the phase, the steps done and the number of all steps.
 
     Returns:
         JSON-ready: ``network_gmac``, ``limits``, ``rows`` and ``first_in_class``.
     """
-    reasons = {peer.name: peer.unavailable() for peer in peers}
-    limits = _limits(case, {peer.device for peer in peers if not reasons[peer.name]})
-    makers: dict[str, Callable[[], Any]] = {
-        **{key: make for key, (make, reason) in limits.items() if not reason},
-        **{peer.name: partial(Timed, peer, case) for peer in peers if not reasons[peer.name]},
+    missing: dict[str, str | None] = {peer.name: peer.unavailable() for peer in peers}
+    limits = _limits(case, {peer.device for peer in peers if not missing[peer.name]}, missing)
+    makers: dict[str, Callable[[], Any]] = {**limits, **{peer.name: partial(Timed, peer, case) for peer in peers}}
+    workers = {
+        name: Worker(name, make, case.folder / f"worker-{number}.log")
+        for number, (name, make) in enumerate(makers.items())
+        if not missing[name]
     }
-    logs = {name: case.folder / f"worker-{number}.log" for number, name in enumerate(makers)}
-    workers = {name: Worker(name, make, logs[name]) for name, make in makers.items()}
     try:
         for number, worker in enumerate(workers.values()):
             progress(f"preparing {worker.name}", number, len(workers))
             worker.prepare()
-        rounds = _rounds(list(workers.values()), settings, progress)
+        turns = {name: partial(worker.turn, settings.calls) for name, worker in workers.items()}
+        measured = in_turns(turns, settings.rounds, seed=settings.seed, progress=partial(progress, "rounds"))
     finally:
         for worker in workers.values():
             worker.close()
-    return _Summary(case, peers, reasons, limits, workers, rounds).to_dict()
+    reasons = missing | {name: worker.failure for name, worker in workers.items()}
+    rates = {key: _rates(workers[key], measured[key]) for key in limits if not reasons[key]}
+    ms = {peer.name: medians(measured[peer.name]) for peer in peers if not reasons[peer.name]}
+    master, gmac = case.master(), case.gmac()
+    rows = []
+    for peer in peers:
+        if reason := reasons[peer.name]:
+            rows.append({**about(peer), "not_measured": reason})
+            continue
+        worker = workers[peer.name]
+        base, (_, limit_rates) = ms.get(BASES[peer.device]), rates.get(worker_class(peer, worker), ("", None))
+        rows.append(row(peer, worker, ms[peer.name], gmac, master, base, limit_rates))
+    return {
+        "network_gmac": round(gmac, 3),
+        "limits": {
+            key: {"gmac_per_s": estimate(rates[key][1]).to_dict(1), "by": rates[key][0]}
+            if key in rates
+            else {"not_measured": reasons[key]}
+            for key in limits
+        },
+        "rows": rows,
+        "first_in_class": _first_in_class(rows, ms),
+    }
 
 
-def _limits(case: Case, devices: set[str]) -> dict[str, tuple[Callable[[], Any], str | None]]:
-    """Device and precision → what measures the limit, and why it can't be."""
-    found: dict[str, tuple[Callable[[], Any], str | None]] = {}
-    if "cpu" in devices:
-        no_openvino = NEEDS["openvino"]()
-        for precision in CPU_PRECISIONS:
-            found[f"cpu {precision}"] = (partial(OpenVINOLimit, precision, case.threads), no_openvino)
-    if "gpu" in devices:
-        for precision in GPU_PRECISIONS:
-            found[f"gpu {precision}"] = (partial(TorchLimit, precision), NEEDS["cuda"]())
-    return found
+def about(peer: Peer) -> Row:
+    """Begin a row: which peer it is."""
+    return {"name": peer.name, "device": peer.device, "class": peer.precision, "ours": peer.ours}
 
 
-def _rounds(workers: list[Worker], settings: Settings, progress: Progress) -> dict[str, list[Any]]:
-    """Name → what each round measured. The order changes, so that nobody always follows the same neighbour."""
-    shuffle = random.Random(settings.seed).shuffle
-    found: dict[str, list[Any]] = {worker.name: [] for worker in workers}
-    for number in range(settings.rounds):
-        progress("rounds", number, settings.rounds)
-        order = list(workers)
-        shuffle(order)
-        for worker in order:
-            found[worker.name].append(worker.turn(settings.calls))
-    progress("rounds", settings.rounds, settings.rounds)
-    return found
+def medians(rounds: Sequence[Sequence[float]]) -> list[float]:
+    """Return the median ms of each round."""
+    return [float(np.median(times)) for times in rounds]
 
 
-class _Summary:
-    """Rounds to rows."""
-
-    def __init__(
-        self,
-        case: Case,
-        peers: Sequence[Peer],
-        reasons: dict[str, str | None],
-        limits: dict[str, tuple[Callable[[], Any], str | None]],
-        workers: dict[str, Worker],
-        rounds: dict[str, list[Any]],
-    ) -> None:
-        self.case, self.peers, self.reasons, self.limits, self.workers = case, peers, reasons, limits, workers
-        self.rounds = rounds
-        self.master = case.master()
-        self.gmac = macs(onnx.load(case.exported)) / 1e9
-        self.ms = {
-            peer.name: [float(np.median(times)) for times in rounds[peer.name]]
-            for peer in peers
-            if peer.name in workers and not workers[peer.name].failure
-        }
-        self.rates = {key: self._rates(key) for key in limits}
-
-    def to_dict(self) -> dict[str, Any]:
-        rows = [self._row(peer) for peer in self.peers]
-        return {
-            "network_gmac": round(self.gmac, 3),
-            "limits": {key: self._limit(key) for key in self.limits},
-            "rows": rows,
-            "first_in_class": self._first(rows),
-        }
-
-    def _rates(self, key: str) -> tuple[str, list[float]] | None:
-        """The fastest chain of a precision, and its GMAC/s by round."""
-        worker = self.workers.get(key)
-        if worker is None or worker.failure:
-            return None
-        rates = {
-            name: [count / 1e6 / turn[name] for turn in self.rounds[key]]
-            for name, count in worker.facts["macs"].items()
-        }
-        return max(rates.items(), key=lambda item: float(np.median(item[1])))
-
-    def _limit(self, key: str) -> dict[str, Any]:
-        rates = self.rates[key]
-        if rates is None:
-            return {"not_measured": self.limits[key][1] or self.workers[key].failure}
-        return {"gmac_per_s": estimate(rates[1]).to_dict(1), "by": rates[0]}
-
-    def _row(self, peer: Peer) -> dict[str, Any]:
-        about: dict[str, Any] = {"name": peer.name, "device": peer.device, "class": peer.precision, "ours": peer.ours}
-        if peer.name not in self.ms:
-            return {**about, "not_measured": self.reasons[peer.name] or self.workers[peer.name].failure}
-        worker, ms = self.workers[peer.name], self.ms[peer.name]
-        precision = worker.facts["precision"]
-        base, rates = self.ms.get(BASES[peer.device]), self.rates.get(f"{peer.device} {precision}")
-        quality = psnr(worker.facts["pictures"], self.master)
-        row = {
-            **about,
-            "class": precision,
-            "ms": estimate(ms).to_dict(3),
-            "times_base": ratio(base, ms).to_dict(3) if base else None,
-            # One round's GMAC/s over the limit that the same round measured.
-            "share_of_limit": ratio([self.gmac / t * 1e3 for t in ms], rates[1]).to_dict(3) if rates else None,
-            "psnr_db": round(quality, 2) if np.isfinite(quality) else None,  # None: the same pictures
-            "prepare_s": round(worker.prepare_s, 1),
-            "idle_share": round(worker.idle_share, 4),
-            "rounds_ms": [round(value, 3) for value in ms],
-        }
-        notes = [worker.facts["note"]] if worker.facts["note"] else []
-        if worker.idle_share > IDLE:
-            notes.append(f"used {worker.idle_share:.0%} of a core while others had their turns")
-        return {**row, "note": "; ".join(notes)}
-
-    def _first(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """By device and class: who is fastest of those within the class's budget, and how far ahead of the other side.
-
-        The other side's fastest counts whatever its pictures are.
-        """
-        found = {}
-        for device in BASES:
-            for precision in PRECISIONS:
-                raced = [row for row in rows if row["device"] == device and row["class"] == precision and "ms" in row]
-                raced.sort(key=lambda row: row["ms"]["median"])
-                right = [row for row in raced if not below_budget(row)]
-                if not right:
-                    continue
-                first = right[0]["name"]
-                faster = raced[: raced.index(right[0])]
-                rivals = [row["name"] for row in raced if row["ours"] != right[0]["ours"]][:1]
-                found[f"{device} {precision}"] = {
-                    "first": first,
-                    "ahead_of": {name: ratio(self.ms[name], self.ms[first]).to_dict(3) for name in rivals},
-                    "faster_but_below_budget": [row["name"] for row in faster],
-                }
-        return found
+def worker_class(peer: Peer, worker: Worker) -> str:
+    """Return device and precision, as the library reports it."""
+    return f"{peer.device} {worker.facts['precision']}"
 
 
-def below_budget(row: dict[str, Any]) -> bool:
-    """Its pictures are further from the master's than a build of that class may be."""
+def row(
+    peer: Peer,
+    worker: Worker,
+    ms: list[float],
+    gmac: float,
+    master: Pixels,
+    base: list[float] | None = None,
+    rates: list[float] | None = None,
+) -> Row:
+    """Make a peer's row.
+
+    Args:
+        peer: who was measured.
+        worker: its process.
+        ms: median of each round.
+        gmac: multiplications of the network, in 1e9.
+        master: float32 images, uint8 ``(n, H, W, 3)``.
+        base: ms of each round of the peer that speeds are compared with.
+        rates: GMAC/s of each round of the fastest chain of this precision.
+    """
+    quality = psnr(worker.facts["pictures"], master)
+    notes = [worker.facts["note"]] if worker.facts["note"] else []
+    if worker.idle_share > IDLE:
+        notes.append(f"used {worker.idle_share:.0%} of a core while others had their turns")
+    return {
+        **about(peer),
+        "class": worker.facts["precision"],
+        "ms": estimate(ms).to_dict(3),
+        "times_base": ratio(base, ms).to_dict(3) if base else None,
+        # GMAC/s of a round over the limit measured in the same round.
+        "share_of_limit": ratio([gmac / t * 1e3 for t in ms], rates).to_dict(3) if rates else None,
+        "psnr_db": round(quality, 2) if np.isfinite(quality) else None,  # None: the same images
+        "prepare_s": round(worker.prepare_s, 1),
+        "idle_share": round(worker.idle_share, 4),
+        "rounds_ms": [round(value, 3) for value in ms],
+        "note": "; ".join(notes),
+    }
+
+
+def below_budget(row: Mapping[str, Any]) -> bool:
+    """Whether the images are further from the master's than a build of that class may be."""
     return row["psnr_db"] is not None and row["psnr_db"] < BUDGET_DB[row["class"]]
 
 
-def settings_dict(case: Case, settings: Settings) -> dict[str, Any]:
-    """What a result says of its run."""
-    return {"conv_dim": case.conv_dim, "blocks": case.blocks, "image_size": case.image_size, **asdict(settings)}
+def _limits(case: Case, devices: set[str], missing: dict[str, str | None]) -> dict[str, Callable[[], Any]]:
+    """Return device and precision → what measures its limit; why it can't goes into `missing`."""
+    makers: dict[str, Callable[[], Any]] = {}
+    for device in sorted(devices):
+        reason = NEEDS["openvino" if device == "cpu" else "cuda"]()
+        for precision in limit.PRECISIONS[device]:
+            on_cpu = partial(limit.OpenVINOLimit, precision, case.threads)
+            makers[f"{device} {precision}"] = on_cpu if device == "cpu" else partial(limit.TorchLimit, precision)
+            missing[f"{device} {precision}"] = reason
+    return makers
+
+
+def _rates(worker: Worker, rounds: list[dict[str, float]]) -> tuple[str, list[float]]:
+    """Return the fastest chain of a precision, and its GMAC/s by round."""
+    rates = {name: [count / 1e6 / turn[name] for turn in rounds] for name, count in worker.facts["macs"].items()}
+    return max(rates.items(), key=lambda item: float(np.median(item[1])))
+
+
+def _first_in_class(rows: list[Row], ms: Mapping[str, list[float]]) -> dict[str, Any]:
+    """By device and class: the fastest within the budget, and how far ahead of the other side's fastest it is.
+
+    The other side's fastest counts even if its images are below the budget.
+    """
+    result = {}
+    for device in BASES:
+        for precision in PRECISIONS:
+            ranked = [row for row in rows if row["device"] == device and row["class"] == precision and "ms" in row]
+            ranked.sort(key=lambda row: row["ms"]["median"])
+            first = next((row for row in ranked if not below_budget(row)), None)
+            if first is None:
+                continue
+            rivals = [row["name"] for row in ranked if row["ours"] != first["ours"]][:1]
+            result[f"{device} {precision}"] = {
+                "first": first["name"],
+                "ahead_of": {name: ratio(ms[name], ms[first["name"]]).to_dict(3) for name in rivals},
+                "faster_but_below_budget": [row["name"] for row in ranked[: ranked.index(first)]],
+            }
+    return result

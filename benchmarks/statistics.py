@@ -26,14 +26,14 @@ class Estimate:
 
 
 def estimate(values: Sequence[float] | npt.NDArray[np.float64], seed: int = 0) -> Estimate:
-    """Median of a value a round, with its percentile bootstrap interval.
+    """Return the median of one value a round, with its percentile bootstrap interval.
 
-    Rounds are drawn anew, with replacement, so the interval tells what another run of as many rounds on the
-    same machine might have given. It knows nothing of another day or another machine.
+    Rounds are drawn again with replacement, so the interval shows what another run of as many rounds on the same
+    machine might have given. It says nothing about another day or another machine.
 
     Args:
         values: one a round, at least one.
-        seed: of the resampling; the same values give the same interval.
+        seed: seed of the resampling; the same values give the same interval.
     """
     rounds = np.asarray(values, np.float64)
     drawn = np.random.default_rng(seed).integers(0, len(rounds), (RESAMPLES, len(rounds)))
@@ -43,5 +43,5 @@ def estimate(values: Sequence[float] | npt.NDArray[np.float64], seed: int = 0) -
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
-    """Median over the rounds of ``above / below``: both had their turn in each round, and slowed alike."""
+    """Return the median over the rounds of ``above / below``: both had their turn in each round, and slowed alike."""
     return estimate(np.divide(above, below))

@@ -1,28 +1,24 @@
-"""The documents' tables, made of the committed results: `python -m benchmarks table`.
+"""The documents' tables, made from the committed results: `python -m benchmarks table`.
 
 A table lies between ``<!-- table: NAME VIEW -->`` and ``<!-- /table -->``. NAME is a file of `benchmarks/results`
-without its ending, and begins with what made it. VIEW of ``compare-…`` is ``full``, or ``best``: in each class our
-fastest row and the fastest of all others; of ``scaling-…`` it is a part, such as ``sizes``; else it is ``full``.
+without its suffix and begins with the command that wrote it; VIEW is a part of it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import click
 
-from benchmarks import markdown, report
+from benchmarks import mapping, report, results, rewrites, scaling
 from stargan_rt.errors import InputError
 from stargan_rt.files import written_whole
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = ("README.md", "docs/benchmarks.md")
-MADE_BY = {
+COMMANDS = {
     "compare": "compare --device {rest}",
     "scaling": "scaling",
     "map": "mapping",
@@ -32,8 +28,8 @@ MADE_BY = {
 REGION = re.compile(r"(<!-- table: (?P<name>[\w-]+) (?P<view>[\w-]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--write", is_flag=True, help="Put them into the documents; else they are printed.")
+@click.command()
+@click.option("--write", is_flag=True, help="Put the tables into the documents instead of printing them.")
 def main(write: bool) -> None:
     """Make the tables of README.md and docs/ from benchmarks/results/."""
     for name in DOCUMENTS:
@@ -49,20 +45,20 @@ def main(write: bool) -> None:
             click.echo(f"{name}: written")
 
 
-def filled(document: str, results: Path = RESULTS) -> str:
-    """The document with every region made anew.
+def filled(document: str, folder: Path = results.FOLDER) -> str:
+    """Return the document with every table made again.
 
     Raises:
-        InputError: a region names a result that is not there, or a view that it does not have.
+        InputError: a table names a result that does not exist, or a view that it does not have.
     """
-    return REGION.sub(lambda found: f"{found[1]}{_table(found['name'], found['view'], results)}\n{found[5]}", document)
+    return REGION.sub(lambda found: f"{found[1]}{_table(found['name'], found['view'], folder)}\n{found[5]}", document)
 
 
-def _table(name: str, view: str, results: Path) -> str:
-    path = results / f"{name}.json"
+def _table(name: str, view: str, folder: Path) -> str:
+    path = folder / f"{name}.json"
     if not path.is_file():
         raise InputError(f"no result {path}; make it with: {_command(name)}")
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result = results.read(path)
     rendered, _, caption = _markdown(name, result, view).rpartition("\n")
     wrapped = textwrap.fill(caption, 118, break_long_words=False, break_on_hyphens=False)
     flags = ""
@@ -73,20 +69,22 @@ def _table(name: str, view: str, results: Path) -> str:
     return f"{rendered}\n{wrapped}\n`{_command(name, flags)}` prints it."
 
 
-def _markdown(name: str, result: dict[str, Any], view: str) -> str:
+def _markdown(name: str, result: results.Result, view: str) -> str:
     kind, _, rest = name.partition("-")
     if kind == "compare" and view in ("full", "best"):
         rows = report.best(result, rest) if view == "best" else report.measured(result, rest)
-        return report.markdown(result, rows, missing=view == "full")
-    if kind == "scaling" and view in markdown.COLUMNS:
-        return markdown.scaling(result, view)
-    if kind in ("map", "rewrites") and view == "full":
-        return markdown.mapping(result) if kind == "map" else markdown.rewrites(result)
+        return report.markdown(result, rows, rest, missing=view == "full")
+    if kind == "scaling" and view in scaling.COLUMNS:
+        return scaling.markdown(result, view)
+    if kind == "map" and view == "full":
+        return mapping.markdown(result)
+    if kind == "rewrites" and view == "full":
+        return rewrites.markdown(result)
     raise InputError(f"{name} has no view {view!r}")
 
 
 def _command(name: str, flags: str = "") -> str:
     kind, _, rest = name.partition("-")
-    if kind not in MADE_BY:
-        raise InputError(f"no command makes {name!r}; results begin with {', '.join(MADE_BY)}")
-    return f"python -m benchmarks {MADE_BY[kind].format(rest=rest)}{flags} --output benchmarks/results/{name}.json"
+    if kind not in COMMANDS:
+        raise InputError(f"no command makes {name!r}; results begin with {', '.join(COMMANDS)}")
+    return f"python -m benchmarks {COMMANDS[kind].format(rest=rest)}{flags} --output benchmarks/results/{name}.json"

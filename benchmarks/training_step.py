@@ -1,20 +1,21 @@
-"""Training speed against a plain loop: `python -m benchmarks training-step`.
+"""Training speed, compared with a plain loop: `python -m benchmarks training-step`.
 
 The plain loop is what one writes from the paper with PyTorch alone: float32, default memory format,
-`nn.InstanceNorm2d`, the graph kept through the generator in the discriminator's step, and a loader that
-decodes, crops, resizes and normalises image by image. Ours reads its cache and computes as
-configured. Both take turns in one process, on the same data and the same threads.
+`nn.InstanceNorm2d`, gradients kept through the generator in the discriminator step, and a loader that decodes, crops,
+resizes and normalises image by image. Ours reads its cache and computes as configured. Both take turns in one
+process, on the same data and with the same threads.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 import cv2
@@ -24,7 +25,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from stargan_rt.files import written_whole
+from benchmarks import results
+from stargan_rt.timing import in_turns
 from training.checkpoint import TrainState
 from training.config import TrainConfig
 from training.data.dataset import Dataset, joint_space
@@ -34,10 +36,10 @@ from training.trainer import iterate
 
 
 class PlainLoop:
-    """The paper's loop, straightforwardly."""
+    """The paper's loop, written the straightforward way."""
 
     def __init__(self, state: TrainState) -> None:
-        """Starts from the weights of `state`, with copies of its networks."""
+        """Start from the weights of `state`, with copies of its networks."""
         config = state.config
         fresh = TrainState.fresh(config, state.space)
         self.config, self.iteration = config, 0
@@ -57,7 +59,7 @@ class PlainLoop:
         self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), config.d_lr, betas, foreach=False)
 
     def step(self, real: Tensor, label: Tensor, target: Tensor, mix: Tensor) -> dict[str, float]:
-        """A critic step and, every `n_critic` of them, a generator step."""
+        """Make a discriminator step and, after every `n_critic` of them, a generator step."""
         config = self.config
         real = real.contiguous()
         score, logits = self.discriminator(real)
@@ -89,9 +91,9 @@ class PlainLoop:
 
 
 def plain_loader(data: Dataset, size: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of files that are decoded, cropped, resized and normalised one by one.
+    """Yield batches of files that are decoded, cropped, resized and normalised one by one.
 
-    The files are PNGs in memory of the size of CelebA's pictures (178x218), so no disk is measured.
+    The files are JPEGs in memory, of the size of CelebA's images (178x218), so no disk is measured.
     """
     files = []
     for picture in data.images[:256]:
@@ -108,15 +110,15 @@ def plain_loader(data: Dataset, size: int, batch_size: int) -> Iterator[tuple[Te
         yield torch.stack(images), torch.from_numpy(data.labels[index])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--rounds", default=6, help="Times each loop has its turn.")
+@click.command()
+@click.option("--rounds", default=6, help="Number of turns of each loop.")
 @click.option("--iterations", default=10, help="Iterations a turn; a multiple of n_critic.")
-@click.option("--conv-dim", default=64, help="Of both networks; the paper's is 64.")
-@click.option("--image-size", default=128)
-@click.option("--batch-size", default=16)
-@click.option("--precision", default="bfloat16", help="Of our loop.")
-@click.option("--compile/--no-compile", default=True, help="Our loop with torch.compile.")
-@click.option("--output", type=click.Path(path_type=Path), help="JSON file to write as well.")
+@click.option("--conv-dim", default=64, help="First channels of both networks; the paper's is 64.")
+@click.option("--image-size", default=128, help="Side of the images in pixels.")
+@click.option("--batch-size", default=16, help="Images a step.")
+@click.option("--precision", default="bfloat16", help="Precision of our loop.")
+@click.option("--compile/--no-compile", default=True, help="Run our loop with torch.compile.")
+@results.output_option
 def main(
     rounds: int,
     iterations: int,
@@ -128,40 +130,50 @@ def main(
     output: Path | None,
 ) -> None:
     """Iterations a second of our loop and of a plain one, and their ratio."""
-    shape = {"image_size": image_size, "conv_dim": conv_dim, "d_conv_dim": conv_dim, "batch_size": batch_size}
+    shape: dict[str, Any] = {
+        "image_size": image_size,
+        "conv_dim": conv_dim,
+        "d_conv_dim": conv_dim,
+        "batch_size": batch_size,
+    }
     config = TrainConfig(data=("avatars?count=256",), precision=precision, compile=compile, **shape)
-    data = open_dataset(config.data[0], image_size)
+    measured = measure(config, rounds, iterations)
+    settings = {**shape, "n_critic": config.n_critic, "precision": precision, "compile": compile}
+    result = {"machine": results.describe(torch.get_num_threads()), "settings": settings, **measured}
+    click.echo(json.dumps(result, indent=2))
+    results.write(output, result)
+
+
+def measure(config: TrainConfig, rounds: int, iterations: int) -> dict[str, float]:
+    """Run both loops in turns; the first round warms up: compilation and allocation.
+
+    Args:
+        config: of both loops; precision, compilation and device are those of ours, the plain loop runs on the CPU.
+        rounds: number of turns that count.
+        iterations: discriminator steps a turn.
+    """
+    data = open_dataset(config.data[0], config.image_size)
     state = TrainState.fresh(config, joint_space([data]))
-    plain, loader = PlainLoop(state), plain_loader(data, image_size, batch_size)
+    plain, loader = PlainLoop(state), plain_loader(data, config.image_size, config.batch_size)
     ours = iterate(state, [data], Processes(0, 1, "cpu"))
 
-    def plain_turn() -> None:
-        for _ in range(iterations):
-            real, label = next(loader)
-            plain.step(real, label, label[torch.randperm(len(label))], torch.rand(len(real), 1, 1, 1))
+    def plain_iteration() -> None:
+        real, label = next(loader)
+        plain.step(real, label, label[torch.randperm(len(label))], torch.rand(len(real), 1, 1, 1))
 
-    def our_turn() -> None:
+    def turn(iteration: Callable[[], object]) -> float:
+        start = time.perf_counter()
         for _ in range(iterations):
-            next(ours)
+            iteration()
+        return iterations / (time.perf_counter() - start)
 
-    our_turn(), plain_turn()  # warm up: compilation, allocation
-    speeds: dict[str, list[float]] = {"plain": [], "ours": []}
-    for _ in range(rounds):
-        for name, turn in (("plain", plain_turn), ("ours", our_turn)):
-            start = time.perf_counter()
-            turn()
-            speeds[name].append(iterations / (time.perf_counter() - start))
-    ratios = [a / b for a, b in zip(speeds["ours"], speeds["plain"], strict=True)]
-    result = {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}",
-        "settings": {**shape, "n_critic": config.n_critic, "precision": precision, "compile": compile},
+    turns = {"plain": partial(turn, plain_iteration), "ours": partial(turn, partial(next, ours))}
+    speeds = in_turns(turns, rounds, warm_up=1)
+    ratios = np.divide(speeds["ours"], speeds["plain"])
+    return {
         "plain_it_per_s": round(median(speeds["plain"]), 3),
         "ours_it_per_s": round(median(speeds["ours"]), 3),
-        "ratio": round(median(ratios), 2),
-        "ratio_min": round(min(ratios), 2),
-        "ratio_max": round(max(ratios), 2),
+        "ratio": round(float(np.median(ratios)), 2),
+        "ratio_min": round(float(ratios.min()), 2),
+        "ratio_max": round(float(ratios.max()), 2),
     }
-    click.echo(json.dumps(result, indent=2))
-    if output:
-        with written_whole(output) as temporary:
-            temporary.write_text(json.dumps(result, indent=2) + "\n")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,42 @@ class Latency:
         return cls(len(ms), p50, p90, p95, p99, float(ms.mean()), float(ms.min()))
 
 
+def in_turns(
+    turns: Mapping[K, Callable[[], V]],
+    rounds: int,
+    *,
+    warm_up: int = 0,
+    progress: Callable[[int, int], object] = lambda *_: None,
+    seed: int = 0,
+) -> dict[K, list[V]]:
+    """Call everything once in each round, so that a busy machine slows all alike.
+
+    The order changes from round to round, so that nothing always follows the same neighbour.
+
+    Args:
+        turns: what is compared; each call measures something and returns it.
+        rounds: number of rounds that count.
+        warm_up: number of rounds before them whose results are dropped.
+        progress: called with the number of rounds done and the number of all rounds.
+        seed: seed of the order.
+
+    Returns:
+        What each call returned, one value a round.
+    """
+    shuffle, total = random.Random(seed).shuffle, warm_up + rounds
+    results: dict[K, list[V]] = {key: [] for key in turns}
+    for number in range(total):
+        progress(number, total)
+        order = list(turns)
+        shuffle(order)
+        for key in order:
+            value = turns[key]()
+            if number >= warm_up:
+                results[key].append(value)
+    progress(total, total)
+    return results
+
+
 def compare_latency(
     ours: Callable[[], object], other: Callable[[], object], *, rounds: int = 7, calls: int = 6
 ) -> tuple[float, float, float]:
@@ -45,20 +88,10 @@ def compare_latency(
         The median time of each call in milliseconds, and the speed-up of `ours` over `other`: the median over the
         rounds of the ratio of their times.
     """
-    times: list[tuple[float, float]] = []
-    for _ in range(rounds + 1):
-        medians = []
-        for call in (ours, other):
-            each = []
-            for _ in range(calls):
-                start = time.perf_counter_ns()
-                call()
-                each.append((time.perf_counter_ns() - start) / 1e6)
-            medians.append(float(np.median(each)))
-        times.append((medians[0], medians[1]))
-    counted = np.array(times[1:])  # the first round warms up
-    our_ms, other_ms = np.median(counted, axis=0)
-    return float(our_ms), float(other_ms), float(np.median(counted[:, 1] / counted[:, 0]))
+    turns = {name: partial(median_ms, call, calls, warm_up=0) for name, call in (("ours", ours), ("other", other))}
+    ms = in_turns(turns, rounds, warm_up=1)
+    ratios = np.divide(ms["other"], ms["ours"])
+    return float(np.median(ms["ours"])), float(np.median(ms["other"])), float(np.median(ratios))
 
 
 def measure_latency(
@@ -87,3 +120,8 @@ def call_times(
         call()
         times.append((time.perf_counter_ns() - start) / 1e6)
     return times
+
+
+def median_ms(call: Callable[[], object], calls: int, *, warm_up: int = 1) -> float:
+    """Return the median ms of some calls; those of `warm_up` fill the caches and are not counted."""
+    return float(np.median(call_times(call, warm_up=warm_up, max_calls=calls, max_seconds=math.inf)))

@@ -1,7 +1,7 @@
-"""Who competes: one line each in `PEERS`, and what a line means.
+"""The peers of the comparison: one entry each in `PEERS`.
 
-A peer is made in a process of its own (`benchmarks.workers`) from the files of a `benchmarks.case.Case`; what
-makes it is named by text, so that a library is imported only there, and only by those who use it.
+A peer is made in its own process (`benchmarks.workers`) from the files of a `benchmarks.case.Case`. The function that
+makes it is named by text, so that a library is imported only there.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from stargan_rt.images import Pixels
 from stargan_rt.timing import call_times
 
 Translate: TypeAlias = Callable[[Pixels, npt.NDArray[np.float32]], Pixels]
-"""Picture uint8 ``(H, W, 3)`` RGB and label float32 ``(c,)`` → uint8 ``(H, W, 3)`` RGB."""
+"""Image uint8 ``(H, W, 3)`` RGB and label float32 ``(c,)`` → uint8 ``(H, W, 3)`` RGB."""
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-"""Row classes, in the order of the tables."""
+"""Classes of rows, in the order of the tables."""
 WARM_UP = 2
-"""Calls of a turn that are not counted: the caches hold what the last contestant left there."""
+"""Calls of a turn that are not counted: at first the caches hold another peer's data."""
 
 
 @dataclass(frozen=True)
 class Runner:
-    """A peer, ready.
+    """A peer that is ready to run.
 
     Attributes:
         translate: the call that is timed, from array to array.
-        precision: row class, as the library says it computes where it does say.
-        note: what a reader of the row must know.
-        timed: ms of so many calls, for a program that times itself; else `translate` is timed.
+        precision: class of its row: the precision that the library reports, if it does.
+        note: what a reader of the row should know.
+        timed: number of calls → their times in ms, for a program that times itself; None times `translate`.
     """
 
     translate: Translate
@@ -50,15 +50,15 @@ class Runner:
 
 @dataclass(frozen=True)
 class Peer:
-    """Someone who can run the generator.
+    """A way to run the generator.
 
     Attributes:
-        name: of its row.
-        precision: row class that is expected; the one in its row is the `Runner`'s.
+        name: name of its row.
+        precision: expected class; its row has the one that the `Runner` reports.
         make: ``module:function`` in this package; called with the case and `options`, it returns a `Runner`.
         options: keyword arguments of `make`.
         needs: names in `NEEDS`.
-        device: ``"cpu"`` or ``"gpu"``; each has a base of its own, `BASES`.
+        device: ``"cpu"`` or ``"gpu"``; each has its own base, `BASES`.
     """
 
     name: str
@@ -70,22 +70,23 @@ class Peer:
 
     @property
     def ours(self) -> bool:
+        """Whether it is an engine of this package."""
         return self.name.startswith("stargan-rt")
 
     def unavailable(self) -> str | None:
-        """Why it can't run on this machine; None where it can."""
+        """Return why it can't run on this machine; None if it can."""
         return next((reason for need in self.needs if (reason := NEEDS[need]())), None)
 
 
 class Timed:
-    """A peer as `benchmarks.workers` takes it: facts with its pictures, turns in ms a call."""
+    """A peer for `benchmarks.workers`: its facts hold its images, its turns return ms a call."""
 
     def __init__(self, peer: Peer, case: Case) -> None:
         module, _, function = peer.make.partition(":")
         runner: Runner = getattr(importlib.import_module(module), function)(case, **peer.options)
         judged = case.judged()
-        pictures = np.stack([runner.translate(image, label) for image, label in judged])
-        self.facts = {"precision": runner.precision, "note": runner.note, "pictures": pictures}
+        images = np.stack([runner.translate(image, label) for image, label in judged])
+        self.facts = {"precision": runner.precision, "note": runner.note, "pictures": images}
         call = partial(runner.translate, *judged[0])
         self.turn = runner.timed or partial(_times, call)
 
@@ -94,11 +95,13 @@ def _times(call: Callable[[], object], calls: int) -> list[float]:
     return call_times(call, warm_up=WARM_UP, max_calls=calls, max_seconds=math.inf)
 
 
-def _package(name: str, mend: str) -> str | None:
-    return None if importlib.util.find_spec(name) else f"{name} is not installed: {mend}"
+def _package(name: str, hint: str) -> str | None:
+    return None if importlib.util.find_spec(name) else f"{name} is not installed: {hint}"
 
 
 def _no_cuda() -> str | None:
+    if reason := _package("torch", "pip install torch"):
+        return reason
     import torch
 
     return None if torch.cuda.is_available() else "no GPU that PyTorch can use"
@@ -120,10 +123,10 @@ NEEDS: Mapping[str, Callable[[], str | None]] = {
     "tensorrt": partial(backends.unavailable, "tensorrt"),
     "tensorrt-rtx": partial(backends.unavailable, "tensorrt-rtx"),
 }
-"""Need → what is asked whether it is met: None, or the reason why not."""
+"""Requirement → a function that returns None if it is met, or the reason why not."""
 
 BASES = {"cpu": "PyTorch eager fp32", "gpu": "PyTorch CUDA eager fp32"}
-"""Device → the peer that speeds are given in multiples of."""
+"""Device → the peer that speeds are compared with."""
 
 
 def _cpu() -> list[Peer]:
@@ -133,9 +136,10 @@ def _cpu() -> list[Peer]:
         for how, m in (("freezing", None), ("max-autotune", "max-autotune"))
         for precision in ("fp32", "bf16")
     ]
+    bf16 = {"precision": "bf16", "channels_last": True}
     return [
         Peer(BASES["cpu"], "fp32", f"{pytorch}:eager"),
-        Peer("PyTorch channels-last bf16", "bf16", f"{pytorch}:channels_last"),
+        Peer("PyTorch channels-last bf16", "bf16", f"{pytorch}:eager", bf16),
         *compiled,
         Peer("ONNX Runtime fp32", "fp32", f"{runtimes}:onnxruntime"),
         Peer("ONNX Runtime int8", "int8", f"{runtimes}:onnxruntime_int8"),
@@ -150,31 +154,29 @@ def _cpu() -> list[Peer]:
 
 
 def _gpu() -> list[Peer]:
-    cuda, trtexec, engines = "benchmarks.peers.cuda", "benchmarks.peers.trtexec", "benchmarks.peers.engines"
-    ours = [
-        Peer(
-            f"stargan-rt {title} {p}", p, f"{engines}:engine", {"backend": name, "precision": p}, ("cuda", name), "gpu"
-        )
-        for name, title, precisions in (
-            ("tensorrt", "TensorRT", ("fp32", "fp16", "int8")),
-            ("tensorrt-rtx", "TensorRT-RTX", ("fp32", "fp16", "int8")),
-        )
-        for p in precisions
-    ]
+    pytorch, trtexec, engines = "benchmarks.peers.pytorch", "benchmarks.peers.trtexec", "benchmarks.peers.engines"
+    on_gpu, tuned = {"device": "cuda"}, {"device": "cuda", "mode": "max-autotune", "precision": "fp16"}
+    provider = {"provider": "CUDAExecutionProvider"}
+
+    def peer(name: str, precision: str, make: str, options: Mapping[str, Any], *needs: str) -> Peer:
+        return Peer(name, precision, make, options, needs, "gpu")
+
     return [
-        Peer(BASES["gpu"], "fp32", f"{cuda}:eager", {"precision": "fp32"}, ("cuda",), "gpu"),
+        peer(BASES["gpu"], "fp32", f"{pytorch}:eager", on_gpu, "cuda"),
         *(
-            Peer(f"PyTorch CUDA graphs {p}", p, f"{cuda}:graphs", {"precision": p}, ("cuda",), "gpu")
+            peer(f"PyTorch CUDA graphs {p}", p, f"{pytorch}:graphs", {"precision": p}, "cuda")
             for p in ("fp32", "bf16", "fp16")
         ),
-        Peer("torch.compile CUDA fp16", "fp16", f"{cuda}:compiled", {"precision": "fp16"}, ("cuda",), "gpu"),
-        Peer("ONNX Runtime CUDA fp32", "fp32", f"{cuda}:onnxruntime", {}, ("cuda", "onnxruntime-cuda"), "gpu"),
+        peer("torch.compile CUDA fp16", "fp16", f"{pytorch}:compiled", tuned, "cuda"),
+        peer("ONNX Runtime CUDA fp32", "fp32", "benchmarks.peers.runtimes:onnxruntime", provider, "onnxruntime-cuda"),
+        *(peer(f"trtexec {p}", p, f"{trtexec}:program", {"precision": p}, "trtexec") for p in ("fp32", "fp16")),
         *(
-            Peer(f"trtexec {p}", p, f"{trtexec}:program", {"precision": p}, ("cuda", "trtexec"), "gpu")
-            for p in ("fp32", "fp16")
+            peer(f"stargan-rt {title} {p}", p, f"{engines}:engine", {"backend": name, "precision": p}, name)
+            for name, title in TENSORRTS.items()
+            for p in ("fp32", "fp16", "int8")
         ),
-        *ours,
     ]
 
 
+TENSORRTS = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}
 PEERS: tuple[Peer, ...] = (*_cpu(), *_gpu())

@@ -1,4 +1,4 @@
-"""From a picture to a float network and back, in NumPy, as users write it."""
+"""From an image to a float network's input and back, in NumPy, as users write it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from stargan_rt.images import Pixels
 
 
 def to_network(image: Pixels) -> npt.NDArray[np.float32]:
-    """uint8 ``(H, W, 3)`` → float32 ``(1, 3, H, W)`` in [-1, 1]."""
+    """Convert uint8 ``(H, W, 3)`` to float32 ``(1, 3, H, W)`` in [-1, 1]."""
     return np.ascontiguousarray((image.astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)[None])
 
 
-def to_picture(output: npt.NDArray[np.float32]) -> Pixels:
-    """float32 ``(1, 3, H, W)`` in [-1, 1] → uint8 ``(H, W, 3)``."""
+def to_image(output: npt.NDArray[np.float32]) -> Pixels:
+    """Convert float32 ``(1, 3, H, W)`` in [-1, 1] to uint8 ``(H, W, 3)``."""
     scaled = np.round((output[0].transpose(1, 2, 0) + 1.0) * 127.5)
     return np.ascontiguousarray(np.clip(scaled, 0.0, 255.0).astype(np.uint8))

@@ -12,9 +12,9 @@ from stargan_rt.builder import BuildConfig, build
 
 
 def engine(case: Case, backend: str, precision: str) -> Runner:
-    """A build with its default quality budget: one below it fails, and its row says so.
+    """Build an engine with the default quality budget; below it the build fails, and the row shows the reason.
 
-    It is kept where it gains nothing (`force`): here it is measured whether it does.
+    `force` keeps an int8 engine that is no faster: whether it is, is measured here.
     """
     os.environ["STARGAN_RT_CACHE"] = str(case.folder / "cache")
     config = BuildConfig(backend, precision, calib="avatars")

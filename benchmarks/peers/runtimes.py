@@ -11,22 +11,22 @@ import onnxruntime as ort
 
 from benchmarks.case import Case
 from benchmarks.peers import Runner
-from benchmarks.peers.arrays import to_network, to_picture
+from benchmarks.peers.arrays import to_image, to_network
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL
 
 FEED = dict[str, npt.NDArray[np.float32]]
 
 
-def onnxruntime(case: Case) -> Runner:
-    """The float graph on the CPU's execution provider."""
-    return _session(case.plain, case.threads, "fp32")
+def onnxruntime(case: Case, provider: str = "CPUExecutionProvider") -> Runner:
+    """Run the float graph on an execution provider of ONNX Runtime."""
+    return _session(case.plain, case.threads, "fp32", provider)
 
 
 def onnxruntime_int8(case: Case) -> Runner:
-    """Its own static quantiser: QDQ, signed, weights per channel, every operator it knows.
+    """Quantise with its static quantiser: QDQ, signed, weights per channel, every operator it supports.
 
-    Quantising the convolutions alone was tried too, and was slower.
+    Quantising the convolutions alone was slower.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -46,11 +46,11 @@ def onnxruntime_int8(case: Case) -> Runner:
 
 
 def openvino(case: Case, hint: str | None) -> Runner:
-    """The float graph, tuned for latency.
+    """Run the float graph, tuned for latency.
 
     Args:
         case: the generator.
-        hint: precision it is asked to compute in; None leaves the choice to OpenVINO.
+        hint: precision to compute in; None leaves the choice to OpenVINO.
     """
     import openvino as ov
 
@@ -61,7 +61,7 @@ def openvino(case: Case, hint: str | None) -> Runner:
 
 
 def openvino_int8(case: Case) -> Runner:
-    """NNCF's post-training quantisation of the float graph, with its defaults."""
+    """Quantise the float graph with NNCF's post-training quantisation and its defaults."""
     import nncf
     import openvino as ov
 
@@ -74,15 +74,17 @@ def _feeds(case: Case) -> list[FEED]:
     return [{IMAGE: to_network(image), LABEL: label[None]} for image, label in case.calibration()]
 
 
-def _session(path: Path, threads: int, precision: str) -> Runner:
+def _session(path: Path, threads: int, precision: str, provider: str = "CPUExecutionProvider") -> Runner:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(path, options, providers=[provider])
+    if session.get_providers()[0] != provider:
+        raise RuntimeError(f"ONNX Runtime fell back to the CPU: the libraries of {provider} do not load")
 
     def translate(image: Pixels, label: npt.NDArray[np.float32]) -> Pixels:
-        return to_picture(session.run(None, {IMAGE: to_network(image), LABEL: label[None]})[0])
+        return to_image(session.run(None, {IMAGE: to_network(image), LABEL: label[None]})[0])
 
-    return Runner(translate, precision)
+    return Runner(translate, precision, "TF32, its default" if provider.startswith("CUDA") else "")
 
 
 def _compiled(model: Any, case: Case, asked: dict[str, str]) -> Any:
@@ -94,6 +96,6 @@ def _compiled(model: Any, case: Case, asked: dict[str, str]) -> Any:
 
 def _request(compiled: Any, precision: str) -> Runner:
     def translate(image: Pixels, label: npt.NDArray[np.float32]) -> Pixels:
-        return to_picture(compiled({IMAGE: to_network(image), LABEL: label[None]})[0])
+        return to_image(compiled({IMAGE: to_network(image), LABEL: label[None]})[0])
 
     return Runner(translate, precision)

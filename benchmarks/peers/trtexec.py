@@ -1,7 +1,7 @@
 """TensorRT through its own program, `trtexec`, which times itself.
 
-Its defaults changed: 11 times with CUDA graph and spin-wait on and transfers off, 10 the other way round. Here
-all three are on in either, since the rows beside it go from array to array on the host too.
+Its defaults differ: version 11 times with CUDA graph and spin-wait on and transfers off, version 10 the other way
+round. Here all three are on in both, since the other rows go from array to array on the host too.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from stargan_rt.builder.half import to_half
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED
 
-NOTE = "trtexec's latencyMs with CUDA graph, spin-wait and transfers on; the host's own work is not in it"
+NOTE = "trtexec's latencyMs with CUDA graph, spin-wait and transfers on, without the host's own work"
 
 
 def program(case: Case, precision: str) -> Runner:
-    """A strongly typed plan of the exported graph (uint8 in and out), built and timed by trtexec."""
+    """Build and time a strongly typed plan of the exported graph (uint8 in and out)."""
     model = onnx.load(case.exported)
     typed = case.folder / f"trtexec-{precision}.onnx"
     onnx.save(model if precision == "fp32" else to_half(model, precision), typed)
     plan = typed.with_suffix(".plan")
     major = _major_version()
     shapes = f"--shapes={IMAGE}:1x{case.image_size}x{case.image_size}x3,{LABEL}:1x{len(case.judged()[0][1])}"
-    strong = [] if major >= 11 else ["--stronglyTyped"]  # 11 knows no other kind
+    strong = [] if major >= 11 else ["--stronglyTyped"]  # 11 has no other kind
     _run([f"--onnx={typed}", f"--saveEngine={plan}", shapes, "--skipInference", *strong])
     timing = ["--includeDataTransfers"] if major >= 11 else ["--useCudaGraph", "--useSpinWait"]
 
@@ -65,11 +65,11 @@ def program(case: Case, precision: str) -> Runner:
 
 
 def _major_version() -> int:
-    """Of the line that it begins with, ``&&&& RUNNING TensorRT.trtexec [TensorRT v101303] …``: major, minor, patch."""
+    """Read it from the first line: ``&&&& RUNNING TensorRT.trtexec [TensorRT v101303] …`` is 10.13.3."""
     done = subprocess.run(["trtexec", "--help"], capture_output=True, text=True, check=False)
     found = re.search(r"TensorRT v(\d+)\d{4}\b", done.stdout + done.stderr)
     if found is None:
-        raise RuntimeError("trtexec does not tell its version")
+        raise RuntimeError("trtexec does not print its version")
     return int(found[1])
 
 

@@ -5,7 +5,7 @@ import json
 import click.testing
 import pytest
 
-from benchmarks import table
+from benchmarks import results, table
 from stargan_rt.errors import InputError
 
 MACHINE = {
@@ -29,7 +29,7 @@ def test_documents_match_the_committed_results(name):
 
 
 def test_a_region_is_made_anew_and_the_rest_kept(tmp_path):
-    committed = json.loads((table.RESULTS / "compare-cpu.json").read_text())
+    committed = json.loads((results.FOLDER / "compare-cpu.json").read_text())
     (tmp_path / "compare-cpu.json").write_text(json.dumps(committed))
     document = "before\n<!-- table: compare-cpu best -->\nold\n<!-- /table -->\nafter\n"
     made = table.filled(document, tmp_path)
@@ -93,7 +93,7 @@ def test_scaling_shows_ratios_and_what_was_not_measured(tmp_path):
 
 @pytest.mark.parametrize("name", ["map-cpu", "rewrites-openvino", "rewrites-onnxruntime"])
 def test_mapping_and_rewrites_have_a_row_for_everything(tmp_path, name):
-    committed = json.loads((table.RESULTS / f"{name}.json").read_text())
+    committed = json.loads((results.FOLDER / f"{name}.json").read_text())
     found = made(committed, name, "full", tmp_path)
     keys = committed["engines"] if name == "map-cpu" else committed["rewrites"]["int8"]
     assert all(f"| {key} |" in found for key in keys)

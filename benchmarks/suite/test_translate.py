@@ -1,23 +1,22 @@
-"""What `Engine.translate`, `submit` and `map` add to the backend: `pytest benchmarks -s`.
+"""What `Engine.translate`, `submit` and `map` add to the backend: `pytest benchmarks/suite -s`.
 
-Each benchmark checks its result too, so nothing is fast because it is wrong. Ratios are to a yardstick
-timed in turns: `python -m benchmarks regressions` compares them with the saved ones.
+Each benchmark also checks its result, so that nothing is fast because it is wrong. Ratios are to a yardstick timed in
+turns; `python -m benchmarks regressions` compares them with the saved ones.
 """
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 
 import numpy as np
 import pytest
 
-from benchmarks.conftest import Against
-from benchmarks.one_network import Answering, Device, engine_with
-from benchmarks.test_labels import plain_python
+from benchmarks.suite.conftest import Against
+from benchmarks.suite.networks import Device, Instant, engine_with
+from benchmarks.suite.test_labels import plain_python
 from stargan_rt import Engine
 from stargan_rt.images import fitted, write_image
+from stargan_rt.timing import median_ms
 
 MAX_OVERHEAD_MS = 0.3
 
@@ -34,7 +33,7 @@ def face():
 
 
 def test_translate(against: Against, engine, face):
-    """Against the bare backend call."""
+    """Compare with the bare backend call."""
     label = engine.labels.encode("Blond_Hair")[None]
     out = against(
         lambda: engine.translate(face, "Blond_Hair"), lambda: engine._backend.run(face[None], label), rounds=7
@@ -42,42 +41,26 @@ def test_translate(against: Against, engine, face):
     np.testing.assert_array_equal(out, engine._backend.run(face[None], label)[0])
 
 
-def test_overhead_of_translate(engine, face):
-    """The Engine's own work, timed with a backend that answers at once: at most 0.3 ms."""
-    real, answer = engine._backend, np.zeros((1, 128, 128, 3), np.uint8)
-
-    class Instant:
-        def run(self, images, labels):
-            assert images.shape == answer.shape
-            assert labels.shape == (1, engine.labels.dim)
-            return answer
-
-    engine._backend = Instant()
-    try:
-        times = []
-        for _ in range(2000):
-            start = time.perf_counter()
-            engine.translate(face, "Blond_Hair")
-            times.append(time.perf_counter() - start)
-    finally:
-        engine._backend = real
-    overhead_ms = median(times) * 1e3
-    print(f"Engine.translate adds {overhead_ms:.3f} ms to {engine.backend}")
+def test_overhead_of_translate(face):
+    """The Engine's own work, with a backend that returns at once: at most 0.3 ms."""
+    with engine_with(Instant(face[None].copy())) as engine:
+        overhead_ms = median_ms(lambda: engine.translate(face, "happy"), 2000)
+    print(f"Engine.translate adds {overhead_ms:.3f} ms to the backend")
     assert overhead_ms <= MAX_OVERHEAD_MS
 
 
 def test_translate_with_a_network_that_takes_no_time(against: Against, face):
-    """Against plain Python work, a hundred calls a round."""
+    """Compare a hundred calls a round with plain Python work."""
     answer = face[::-1][None].copy()
-    with engine_with(Answering(answer)) as engine:
+    with engine_with(Instant(answer)) as engine:
         out = against(lambda: [engine.translate(face, "happy") for _ in range(100)][-1], plain_python)
     np.testing.assert_array_equal(out, answer[0])
 
 
 def test_submit(against: Against, face):
-    """Against handing the copy of an image to a thread, a hundred times a round."""
+    """Compare with handing the copy of an image to a thread, a hundred times a round."""
     answer = face[::-1][None].copy()
-    with engine_with(Answering(answer)) as engine, ThreadPoolExecutor(2) as pool:
+    with engine_with(Instant(answer)) as engine, ThreadPoolExecutor(2) as pool:
 
         def plain():
             return [pool.submit(face.copy).result() for _ in range(100)][-1]
@@ -87,7 +70,7 @@ def test_submit(against: Against, face):
 
 
 def test_map_hides_reading_behind_a_device(against: Against, tmp_path):
-    """Against the bare device on prepared arrays; reading a file takes about as long as the device."""
+    """Compare with the bare device on prepared arrays; reading a file takes about as long as the device."""
     random, paths = np.random.default_rng(0), []
     for number in range(12):
         paths.append(tmp_path / f"{number}.jpg")

@@ -14,27 +14,27 @@ SIZE = (128, 128)
 SPACE = LabelSpace({"faces": ("Black_Hair", "Blond_Hair", "happy", "sad")})
 
 
-class Answering(Backend):
-    """Answers at once, with the same array each time."""
+class Instant(Backend):
+    """Returns the same array at once, whatever the image."""
 
-    name = "answering"
+    name = "instant"
     version = "0"
 
-    def __init__(self, answer: np.ndarray) -> None:
-        """`answer`: uint8 ``(1, 128, 128, 3)``."""
-        self._answer = answer
+    def __init__(self, result: np.ndarray) -> None:
+        """`result`: uint8 ``(1, 128, 128, 3)``."""
+        self._result = result
 
     def run(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         assert images.shape == (1, *SIZE, 3)
         assert labels.shape == (1, SPACE.dim)
-        return self._answer
+        return self._result
 
     def close(self) -> None:
         pass
 
 
 class Device(Backend):
-    """Answers the image itself after a time in which the cores are free, one call at a time: like a GPU."""
+    """Returns the image after a time in which the cores are free, one call at a time, like a GPU."""
 
     name = "device"
     version = "0"
@@ -54,5 +54,5 @@ class Device(Backend):
 
 
 def engine_with(backend: Backend) -> Engine:
-    """An engine of 128x128 and four labels."""
+    """Return an engine of 128x128 with four labels."""
     return Engine(Manifest(SPACE, SIZE, "fp32", 64, 6), backend)

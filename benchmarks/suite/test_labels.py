@@ -1,15 +1,15 @@
-"""Label encoding against plain Python work of the same kind: `pytest benchmarks -s --benchmark-enable`."""
+"""Label encoding, compared with plain Python work of the same kind."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from benchmarks.conftest import Against
+from benchmarks.suite.conftest import Against
 from stargan_rt import Engine, LabelSpace
 
 CALLS = 200
-"""Labels a round: one takes microseconds."""
+"""Labels encoded in a round: one takes microseconds."""
 SPACE = LabelSpace(
     {"looks": ("Black_Hair", "Blond_Hair", "Gray_Hair", "Beard", "Eyeglasses"), "faces": ("happy", "sad")},
     {"hair": ("Black_Hair", "Blond_Hair", "Gray_Hair"), "expression": ("happy", "sad")},
@@ -20,7 +20,7 @@ EXPECTED = [0, 1, 0, 0.5, 1, 0.5, 0.5, 1, 0]
 
 
 def plain_python() -> int:
-    """Splitting, looking up and counting, as encoding does; no part of the package."""
+    """Split, look up and count, as encoding does, without the package."""
     table = {f"name_{i}": i for i in range(20)}
     total = 0
     for _ in range(300):
@@ -41,7 +41,7 @@ def test_encode(against: Against, label):
 
 
 def test_encode_text_again(against: Against):
-    """As `Engine.translate` gets the vectors of a text it has seen before."""
+    """Get the vectors of a text that `Engine.translate` has seen before."""
     with Engine.load("avatars") as engine:
         text = "Blond_Hair, Eyeglasses"
         (vector,) = against(lambda: [engine._passes(text) for _ in range(50 * CALLS)][-1], plain_python)

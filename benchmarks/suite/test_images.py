@@ -1,4 +1,4 @@
-"""Work on images before and after the network, against the same calls of OpenCV and NumPy alone."""
+"""Work on images before and after the network, compared with the same calls of OpenCV and NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.conftest import Against
-from benchmarks.one_network import Answering, engine_with
+from benchmarks.suite.conftest import Against
+from benchmarks.suite.networks import Instant, engine_with
 from stargan_rt.images import as_pixels, fitted, resize, write_image
 from stargan_rt.models import bundled_faces
 
@@ -18,7 +18,7 @@ SIZE = (128, 128)
 
 @pytest.fixture(scope="module")
 def photo():
-    """uint8 ``(512, 512, 3)`` RGB."""
+    """Draw a noisy face, uint8 ``(512, 512, 3)`` RGB."""
     noise = np.random.default_rng(0).normal(0, 5, (512, 512, 3))
     return np.clip(cv2.resize(bundled_faces()[0], (512, 512)) + noise, 0, 255).astype(np.uint8)
 
@@ -34,6 +34,7 @@ def test_read_and_fit(against: Against, photo, tmp_path, suffix, flag):
 
     def plain():
         decoded = cv2.imdecode(np.fromfile(path, np.uint8), flag)
+        assert decoded is not None
         return cv2.resize(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), SIZE, interpolation=cv2.INTER_AREA)
 
     out, shape = against(lambda: fitted(path, SIZE), plain)
@@ -53,7 +54,7 @@ def test_fit_a_camera_frame(against: Against):
 
 @pytest.mark.parametrize("color", ["rgb", "bgr"])
 def test_keep_size(against: Against, photo, color):
-    """A large image in and out, with a network that takes no time."""
+    """Translate a large image at its size, with a network that takes no time."""
     answer = np.random.default_rng(1).integers(0, 256, (1, *SIZE, 3), np.uint8)
 
     def plain():
@@ -62,14 +63,14 @@ def test_keep_size(against: Against, photo, color):
         out = answer[0] if color == "rgb" else cv2.cvtColor(answer[0], cv2.COLOR_RGB2BGR)
         return cv2.resize(out, (512, 512), interpolation=cv2.INTER_LINEAR)
 
-    with engine_with(Answering(answer)) as engine:
+    with engine_with(Instant(answer)) as engine:
         out = against(lambda: engine.translate(photo, "happy", color=color, keep_size=True), plain)
     np.testing.assert_array_equal(out, plain())
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_write(against: Against, photo, tmp_path, suffix):
-    """Encoding, and a file that is on the disk whole or not there."""
+    """Encode, and write a file that is complete or not there."""
     path, bgr = tmp_path / f"a{suffix}", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
 
     def plain():
