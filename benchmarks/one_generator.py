@@ -173,22 +173,21 @@ def _translate(generator: Generator, images: np.ndarray, vector: Tensor) -> np.n
 @results.output_option
 def main(iterations: int, image_size: int, conv_dim: int, classifier_steps: int, output: Path | None) -> None:
     """One generator, compared with one without masks and with a model for every pair of domains."""
-    shape: dict[str, Any] = {
-        "image_size": image_size,
-        "conv_dim": conv_dim,
-        "blocks": 3,
-        "d_conv_dim": conv_dim,
-        "d_layers": 4,
-    }
-    rates: dict[str, Any] = {
-        "g_lr": 2e-4,
-        "d_lr": 2e-4,
-        "n_critic": 2,
-        "ema": 0.99,
-        "decay_iterations": 0,
-        "precision": "bfloat16",
-    }
-    config = TrainConfig(data=DATA, iterations=iterations, **shape, **rates)
+    config = TrainConfig(
+        data=DATA,
+        iterations=iterations,
+        image_size=image_size,
+        conv_dim=conv_dim,
+        blocks=3,
+        d_conv_dim=conv_dim,
+        d_layers=4,
+        g_lr=2e-4,
+        d_lr=2e-4,
+        n_critic=2,
+        ema=0.99,
+        decay_iterations=0,
+        precision="bfloat16",
+    )
     contest = Contest(config, classifier_steps)
     schemes = []
     for scheme, train in (

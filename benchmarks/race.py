@@ -154,7 +154,7 @@ def row(
         base: ms of each round of the peer that speeds are compared with.
         rates: GMAC/s of each round of the fastest chain of this precision.
     """
-    quality = psnr(worker.facts["pictures"], master)
+    quality = psnr(worker.facts["images"], master)
     notes = [worker.facts["note"]] if worker.facts["note"] else []
     if worker.idle_share > IDLE:
         notes.append(f"used {worker.idle_share:.0%} of a core while others had their turns")

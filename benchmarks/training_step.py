@@ -12,10 +12,10 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import click
 import cv2
@@ -130,16 +130,18 @@ def main(
     output: Path | None,
 ) -> None:
     """Iterations a second of our loop and of a plain one, and their ratio."""
-    shape: dict[str, Any] = {
-        "image_size": image_size,
-        "conv_dim": conv_dim,
-        "d_conv_dim": conv_dim,
-        "batch_size": batch_size,
-    }
-    config = TrainConfig(data=("avatars?count=256",), precision=precision, compile=compile, **shape)
+    config = TrainConfig(
+        data=("avatars?count=256",),
+        precision=precision,
+        compile=compile,
+        image_size=image_size,
+        conv_dim=conv_dim,
+        d_conv_dim=conv_dim,
+        batch_size=batch_size,
+    )
     measured = measure(config, rounds, iterations)
-    settings = {**shape, "n_critic": config.n_critic, "precision": precision, "compile": compile}
-    result = {"machine": results.describe(torch.get_num_threads()), "settings": settings, **measured}
+    about = {"machine": results.describe(torch.get_num_threads()), "settings": asdict(config)}
+    result = {**about, "rounds": rounds, "iterations": iterations, **measured}
     click.echo(json.dumps(result, indent=2))
     results.write(output, result)
 

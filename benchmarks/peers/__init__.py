@@ -86,7 +86,7 @@ class Timed:
         runner: Runner = getattr(importlib.import_module(module), function)(case, **peer.options)
         judged = case.judged()
         images = np.stack([runner.translate(image, label) for image, label in judged])
-        self.facts = {"precision": runner.precision, "note": runner.note, "pictures": images}
+        self.facts = {"precision": runner.precision, "note": runner.note, "images": images}
         call = partial(runner.translate, *judged[0])
         self.turn = runner.timed or partial(_times, call)
 

@@ -1,4 +1,4 @@
-"""The benchmark of `map` compares like with like, and notices wrong pictures."""
+"""The benchmark of `map` compares like with like, and notices wrong images."""
 
 import json
 
@@ -28,19 +28,21 @@ def test_the_share_is_of_both_throughputs(model, tmp_path):
     assert 0 < row.bound < 1
 
 
-def test_wrong_pictures_are_noticed(model, tmp_path, monkeypatch):
+def test_wrong_images_are_noticed(model, tmp_path, monkeypatch):
     with Engine.load(model) as engine:
         real = engine.map
         monkeypatch.setattr(engine, "map", lambda paths, label: list(real(paths, label))[::-1])
-        with pytest.raises(StarGANError, match="different pictures"):
+        with pytest.raises(StarGANError, match="different images"):
             measure(engine, 1, draw_files(tmp_path, 4, 64), chunk=4)
 
 
 def test_the_report(model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(mapping, "_standard", model.read_bytes)
+    monkeypatch.setattr(mapping, "standard_model", lambda folder: model)
     flags = "--files 4 --side 64 --chunk 2 --model standard --precision int8 --lanes 1 --lanes 2"
     main([*flags.split(), "--output", str(tmp_path / "m.json")], standalone_mode=False)
     report = json.loads((tmp_path / "m.json").read_text())
     assert list(report["engines"]) == ["standard int8, lanes 1", "standard int8, lanes 2"]
     assert all(row["share"] > 0 for row in report["engines"].values())
-    assert "standard int8, lanes 2" in capsys.readouterr().out
+    assert "| standard int8, lanes 2 |" in capsys.readouterr().out
+    assert report["machine"]["cores"] >= 1
+    assert report["machine"]["libraries"]["openvino"] in mapping.markdown(report)

@@ -1,4 +1,4 @@
-"""A small race with real peers: everybody has a row, and a row says what is wrong with it."""
+"""A small race with real peers: every peer has a row, and a row says what is wrong with it."""
 
 import json
 import math
@@ -7,12 +7,11 @@ import click
 import numpy as np
 import pytest
 
-from benchmarks import report
-from benchmarks.case import available_cores
-from benchmarks.compare import describe_machine
+from benchmarks import report, results
 from benchmarks.compare import main as compare
+from benchmarks.compare import settings_dict
 from benchmarks.peers import BASES, PEERS, Peer, Timed
-from benchmarks.race import Settings, chosen, race, settings_dict
+from benchmarks.race import Settings, chosen, race
 from stargan_rt.builder import BUDGET_DB
 from stargan_rt.errors import InputError, MissingDependencyError
 from stargan_rt.quality import psnr
@@ -30,7 +29,7 @@ def result(case, tmp_path_factory):
         found = race(case, peers, Settings(rounds=3, calls=2))
     finally:
         patch.undo()
-    return {"machine": describe_machine(case), "settings": settings_dict(case, Settings(3, 2)), **found}
+    return {"machine": results.describe(case.threads), "settings": settings_dict(case, Settings(3, 2)), **found}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,9 @@ def test_a_wrong_peer_shows_and_is_not_first(rows, result):
     assert result["first_in_class"]["cpu fp32"]["first"] != "black"
     assert result["first_in_class"]["cpu fp32"]["faster_but_below_budget"] == ["black"]
     assert "black" in report.text(result)
-    assert f", below {BUDGET_DB['fp32']:g}" in report.markdown(result, report.measured(result, "cpu"), missing=False)
+    assert f", below {BUDGET_DB['fp32']:g}" in report.markdown(
+        result, report.measured(result, "cpu"), "cpu", missing=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,11 +76,11 @@ def test_a_wrong_peer_shows_and_is_not_first(rows, result):
         ("absent", "trtexec is not on the PATH; it comes with TensorRT"),
     ],
 )
-def test_who_fails_has_a_row_with_the_reason(rows, result, name, reason):
+def test_a_peer_that_fails_has_a_row_with_the_reason(rows, result, name, reason):
     assert rows[name]["not_measured"] == reason
     assert "ms" not in rows[name]
     assert f"| {name} | {rows[name]['class']} | not measured: {reason} |" in report.markdown(
-        result, report.measured(result, "cpu"), missing=True
+        result, report.measured(result, "cpu"), "cpu", missing=True
     )
 
 
@@ -96,7 +97,7 @@ def test_nothing_in_a_result_names_a_path(result):
 
 
 NEAR = {"fp32": 60, "bf16": 40, "int8": 25}
-"""Precision → dB that the pictures of any honest peer reach here."""
+"""Precision → dB that the images of any honest peer reach here."""
 
 
 @pytest.mark.parametrize(
@@ -125,12 +126,12 @@ def test_a_peer_translates(case, peer, monkeypatch):
             times = timed.turn(3)
     finally:
         torch.set_num_threads(threads)
-    assert psnr(timed.facts["pictures"], case.master()) >= NEAR[timed.facts["precision"]]
+    assert psnr(timed.facts["images"], case.master()) >= NEAR[timed.facts["precision"]]
     assert len(times) == 3
     assert all(0 < ms < math.inf for ms in times)
 
 
-def test_pictures_that_judge_were_not_calibrated_with(case):
+def test_images_that_judge_were_not_calibrated_with(case):
     judged = [picture for picture, _ in case.judged()]
     assert len(judged) == 5
     assert not any(np.array_equal(a, b) for a in judged for b, _ in case.calibration())
@@ -145,10 +146,9 @@ def test_peers_are_chosen_by_pattern():
         chosen(["caffe"], "cpu")
 
 
-def test_what_can_t_work_is_said_before_the_race(monkeypatch, tmp_path):
+def test_what_can_t_work_is_reported_before_the_race(monkeypatch, tmp_path):
     with pytest.raises(click.UsageError, match="multiple of 4"):
         compare(["--image-size", "30"], standalone_mode=False)
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependencyError, match=r"stargan-rt\[plot\]"):
         compare(["--plot", str(tmp_path / "p.png")], standalone_mode=False)
-    assert available_cores() >= 1

@@ -1,4 +1,4 @@
-"""The comparison with saved ratios tells what became slower, and nothing else."""
+"""The comparison with saved ratios reports what became slower, and nothing else."""
 
 import json
 
@@ -31,7 +31,7 @@ def baseline(tmp_path):
 
 @pytest.fixture
 def suite(monkeypatch):
-    """Runs that measure what a test says, one after the other; and what was asked of them."""
+    """Replace runs of the suite: a list of results to return, and a list of the patterns requested."""
     runs, asked = [], []
 
     def measured(only=None):
@@ -44,8 +44,8 @@ def suite(monkeypatch):
 
 def test_ratios_are_read_by_file_and_test():
     rows = [
-        {"fullname": "benchmarks/test_a.py::test_b[.jpg]", "extra_info": {"ratio": 1.5}},
-        {"fullname": "benchmarks/test_a.py::test_plain", "extra_info": {}},
+        {"fullname": "benchmarks/suite/test_a.py::test_b[.jpg]", "extra_info": {"ratio": 1.5}},
+        {"fullname": "benchmarks/suite/test_a.py::test_plain", "extra_info": {}},
     ]
     assert ratios({"benchmarks": rows}) == {"test_a.py::test_b[.jpg]": 1.5}
 
@@ -81,10 +81,10 @@ def test_a_regression_fails_by_name(baseline, suite, capsys):
     with pytest.raises(StarGANError, match=r"slower than 1.5 times the baseline, .*: test_a.py::test_b\[x\]$"):
         main(["--baseline", str(baseline)], standalone_mode=False)
     assert asked == [None, "test_b"]
-    assert "x1.60  slower" in capsys.readouterr().out
+    assert "| x1.60 | slower |" in capsys.readouterr().out
 
 
-def test_what_is_missing_on_either_side_is_told(baseline, suite, capsys):
+def test_what_is_missing_on_either_side_is_reported(baseline, suite, capsys):
     suite[0].append({"test_a.py::test_a": 1.0, "test_a.py::test_new": 1.0})
     main(["--baseline", str(baseline)], standalone_mode=False)
     printed = capsys.readouterr().out

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.training_step import PlainLoop, plain_loader
+from benchmarks.training_step import PlainLoop, measure, plain_loader
 from training.batch import step_random
 from training.checkpoint import TrainState
 from training.config import TrainConfig
@@ -42,3 +42,14 @@ def test_the_plain_loader_gives_what_a_network_takes(data):
     assert images.shape == (5, 3, 32, 32)
     assert -1 <= images.min() < images.max() <= 1
     assert labels.shape == (5, 4)
+
+
+def test_both_loops_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setenv("STARGAN_RT_CACHE", str(tmp_path))
+    config = TrainConfig(
+        data=("avatars?count=8",), image_size=32, conv_dim=8, blocks=1, d_conv_dim=8, d_layers=3, batch_size=2
+    )
+    speeds = measure(config, rounds=2, iterations=1)
+    assert 0 < speeds["ratio_min"] <= speeds["ratio"] <= speeds["ratio_max"]
+    assert speeds["ours_it_per_s"] > 0
+    assert speeds["plain_it_per_s"] > 0

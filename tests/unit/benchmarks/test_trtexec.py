@@ -64,7 +64,7 @@ def test_a_failed_build_is_told_in_its_words(case, tmp_path, monkeypatch):
 
 
 def test_a_picture_survives_the_numpy_steps_around_a_float_network(case):
-    from benchmarks.peers.arrays import to_network, to_picture
+    from benchmarks.peers.arrays import to_image, to_network
 
     image, _ = case.judged()[0]
-    assert psnr(to_picture(to_network(image)), image) == float("inf")
+    assert psnr(to_image(to_network(image)), image) == float("inf")
