@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -117,6 +117,13 @@ class Case:
             images = [graph(torch.from_numpy(x[None]), torch.from_numpy(y[None])) for x, y in self.judged()]
         translated: Pixels = torch.cat(images).numpy()
         return translated
+
+
+def write_engine(model: onnx.ModelProto, manifest: Manifest, precision: str, path: Path) -> Path:
+    """Write a graph of `stargan_rt.builder.typed_graph` as a file that `Engine.load` takes."""
+    write_to_onnx(replace(manifest, precision=precision), model)
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 def _with_labels(images: list[Pixels]) -> list[Pair]:

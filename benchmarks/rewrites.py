@@ -17,12 +17,12 @@ import numpy as np
 import onnx
 
 from benchmarks import results
-from benchmarks.case import Case
+from benchmarks.case import Case, write_engine
 from benchmarks.markdown import Column, number, table, text, times, where
 from benchmarks.scaling import TITLES
 from benchmarks.statistics import ratio
-from benchmarks.typed import typed_graph, write_engine
 from stargan_rt import Engine, machine
+from stargan_rt.builder import typed_graph
 from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
 from stargan_rt.manifest import read_onnx
 from stargan_rt.quality import psnr
@@ -89,7 +89,8 @@ def _measure(case: Case, backend: str, precision: str, rounds: int, calls: int) 
         engines = {}
         for name, (steps, unsigned) in variants.items():
             rewritten = reduce(lambda graph, step: step(graph), steps, model)
-            typed = typed_graph(rewritten, precision, case.calibration(), unsigned)
+            pairs = case.calibration()
+            typed = typed_graph(rewritten, precision, backend, calibration=pairs, rewrite=False, unsigned=unsigned)
             path = write_engine(typed, manifest, precision, case.folder / "variant.onnx")
             engines[name] = stack.enter_context(Engine.load(path, backend=backend, threads=case.threads))
         turns = {name: partial(median_ms, partial(e.translate, *judged[0]), calls) for name, e in engines.items()}

@@ -15,14 +15,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from benchmarks.case import LABELS, Case
+from benchmarks.case import LABELS, Case, write_engine
 from benchmarks.statistics import estimate, ratio
-from benchmarks.typed import CALIBRATION, typed_graph, write_engine
 from stargan_rt import Engine
 from stargan_rt.backends import PLANS
 from stargan_rt.bench.scenarios import faces
-from stargan_rt.builder import GROUPS, BuildConfig, build
-from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
+from stargan_rt.builder import GROUPS, BuildConfig, build, typed_graph
 from stargan_rt.errors import BuildError, StarGANError
 from stargan_rt.images import Pixels, resize
 from stargan_rt.manifest import read_onnx
@@ -35,6 +33,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Phase, steps done, steps in all."""
 
 BATCHES = (1, 2, 4, 8, 16, 32)
+CALIBRATION = 4
+"""Number of images from which int8 ranges are taken."""
 LONG = ("batches", "training")
 """Sweeps whose turns take seconds."""
 TRAINING_PRECISION = "bfloat16"
@@ -98,8 +98,7 @@ class Bench:
                 build(case.exported, plan_config(self.backend, precision), output=path, force=True)
             else:
                 manifest, model = read_onnx(case.exported)
-                model = widen_last_convolution(fold_label(model))
-                typed = typed_graph(model, precision, case.calibration()[:CALIBRATION])
+                typed = typed_graph(model, precision, self.backend, calibration=case.calibration()[:CALIBRATION])
                 write_engine(typed, manifest, precision, path)
         return Engine.load(path, backend=self.backend, threads=threads or self.threads, lanes=lanes)
 

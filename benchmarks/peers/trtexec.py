@@ -19,7 +19,7 @@ import onnx
 
 from benchmarks.case import Case
 from benchmarks.peers import Runner
-from stargan_rt.builder.half import to_half
+from stargan_rt.builder import typed_graph
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED
 
@@ -28,9 +28,8 @@ NOTE = "trtexec's latencyMs with CUDA graph, spin-wait and transfers on, without
 
 def program(case: Case, precision: str) -> Runner:
     """Build and time a strongly typed plan of the exported graph (uint8 in and out)."""
-    model = onnx.load(case.exported)
     typed = case.folder / f"trtexec-{precision}.onnx"
-    onnx.save(model if precision == "fp32" else to_half(model, precision), typed)
+    onnx.save(typed_graph(onnx.load(case.exported), precision, "tensorrt"), typed)
     plan = typed.with_suffix(".plan")
     major = _major_version()
     shapes = f"--shapes={IMAGE}:1x{case.image_size}x{case.image_size}x3,{LABEL}:1x{len(case.judged()[0][1])}"
