@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from benchmarks.case import LABELS, Case, write_engine
+from benchmarks.settle import SETTLE_S, settle
 from benchmarks.statistics import estimate, ratio
 from stargan_rt import Engine
 from stargan_rt.backends import PLANS
@@ -56,6 +57,7 @@ class Bench:
         backend: of the engines; ``"openvino"`` runs typed graphs, the others what `build` makes for them.
         precisions: of the engines.
         device: where the training step computes: ``"cpu"`` or ``"cuda"``.
+        model: an exported model that takes the place of the generator with random weights.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class Bench:
     backend: str = "openvino"
     precisions: Sequence[str] = ("fp32", "bf16", "int8")
     device: str = "cpu"
+    model: Path | None = None
     cases: dict[int, Case] = field(default_factory=dict)
 
     def rounds_of(self, sweep: str) -> int:
@@ -88,19 +91,31 @@ class Bench:
             self.cases[size] = case
         return self.cases[size]
 
+    def source(self, size: int) -> Path:
+        """Return the exported model of a size."""
+        return self.model or self.case(size).exported
+
+    def path(self, name: str, size: int) -> Path:
+        """Return where an engine goes."""
+        suffix = "engine" if self.backend in PLANS else "onnx"
+        return self.folder / f"{self.backend}-{name}-{size}.{suffix}"
+
     def engine(self, precision: str, size: int, threads: int | None = None, lanes: int = 1) -> Engine:
-        """Load the engine of a precision and size; make it on first use."""
-        case = self.case(size)
-        path = case.folder / f"{precision}.{'engine' if self.backend in PLANS else 'onnx'}"
+        """Load the engine of a precision and size; make it on first use, and warm up a plan."""
+        path = self.path(precision, size)
         if not path.is_file():
             self.progress(f"{precision} at {size}", 0, 1)
             if self.backend in PLANS:
-                build(case.exported, plan_config(self.backend, precision), output=path, force=True)
+                build(self.source(size), plan_config(self.backend, precision), output=path, force=True)
             else:
-                manifest, model = read_onnx(case.exported)
-                typed = typed_graph(model, precision, self.backend, calibration=case.calibration()[:CALIBRATION])
+                manifest, model = read_onnx(self.source(size))
+                pairs = self.case(size).calibration()[:CALIBRATION]
+                typed = typed_graph(model, precision, self.backend, calibration=pairs)
                 write_engine(typed, manifest, precision, path)
-        return Engine.load(path, backend=self.backend, threads=threads or self.threads, lanes=lanes)
+        engine = Engine.load(path, backend=self.backend, threads=threads or self.threads, lanes=lanes)
+        if self.backend in PLANS:
+            settle(partial(engine.translate, *_image(engine)), SETTLE_S[self.backend])
+        return engine
 
     def in_turns(self, sweep: str, turns: Mapping[Any, Callable[[], float]]) -> dict[Any, list[float]]:
         """Measure everything once in each round of a sweep."""
@@ -177,17 +192,16 @@ def builds(bench: Bench) -> list[Row]:
         if size not in bench.build_sizes:
             rows.append({**about, "not_measured": f"add --build-sizes {size}"})
             continue
-        case = bench.case(size)
+        source, output = bench.source(size), bench.path(f"built-{precision}", size)
         config = BuildConfig(bench.backend, precision, calib="avatars")
-        output = case.folder / f"built.{precision}.{'engine' if bench.backend in PLANS else 'onnx'}"
         bench.progress("builds", number, len(keys))
-        with own_cache(case.folder / "cache"):
+        with own_cache(bench.folder / "cache"):
             try:
-                first = build(case.exported, config, output=output, force=True)
+                first = build(source, config, output=output, force=True)
             except BuildError as error:  # random weights may miss the PSNR budget; that is not an error here
                 rows.append({**about, "not_measured": str(error)})
                 continue
-            again = build(case.exported, config, output=output)
+            again = build(source, config, output=output)
         if not again.cached:
             raise StarGANError(f"the second build of {precision} at {size} did not come from the cache")
         quality = first.manifest.build["quality"]
@@ -289,7 +303,7 @@ def _image(engine: Engine) -> tuple[Pixels, str]:
 
 def _master(bench: Bench, size: int) -> Pixels:
     """Translate the image with the exported graph in ONNX Runtime."""
-    with Engine.load(bench.case(size).exported, backend="onnxruntime", threads=bench.threads) as engine:
+    with Engine.load(bench.source(size), backend="onnxruntime", threads=bench.threads) as engine:
         return engine.translate(*_image(engine))
 
 

@@ -87,8 +87,9 @@ class Timed:
         judged = case.judged()
         images = np.stack([runner.translate(image, label) for image, label in judged])
         self.facts = {"precision": runner.precision, "note": runner.note, "images": images}
-        call = partial(runner.translate, *judged[0])
-        self.turn = runner.timed or partial(_times, call)
+        self.once = partial(runner.translate, *judged[0])
+        self.turn = runner.timed or partial(_times, self.once)
+        self.times_itself = runner.timed is not None
 
 
 def _times(call: Callable[[], object], calls: int) -> list[float]:

@@ -1,14 +1,14 @@
-"""A contestant's process: what it answers, and how it is found out when it does not."""
+"""A contestant's process: what it answers, and what happens when it does not."""
 
+import multiprocessing
 import time
 from functools import partial
 
-from benchmarks import workers
 from benchmarks.workers import Worker
 
 
 class Sleeper:
-    """Tells its start, and sleeps a turn's calls in ms."""
+    """Sleeps as many ms in a turn as it has calls."""
 
     def __init__(self, told: str) -> None:
         self.facts = {"told": told}
@@ -27,7 +27,7 @@ def test_facts_turns_and_the_end(tmp_path):
     assert worker.turn(3) == 1.5
     assert worker.turn(-1) is None
     assert worker.failure == "ValueError: no calls"
-    assert worker.turn(3) is None  # it is out of the race
+    assert worker.turn(3) is None  # it is not asked again
     assert "Traceback" in (tmp_path / "log").read_text()
     worker.close()
 
@@ -42,10 +42,9 @@ def test_waiting_costs_nothing(tmp_path):
     worker.close()
 
 
-def test_who_does_not_answer_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "PREPARE_S", 1.0)
-    worker = Worker("slow", partial(time.sleep, 60), tmp_path / "log")
+def test_a_process_that_does_not_answer_is_ended(tmp_path):
+    worker = Worker("slow", partial(time.sleep, 60), tmp_path / "log", prepare_s=1.0)
     worker.prepare()
     assert worker.failure == "no answer within 1 s"
     worker.close()
-    assert not worker._process.is_alive()
+    assert not multiprocessing.active_children()
