@@ -1,1 +1,1 @@
-"""Export: from a checkpoint to one ONNX file that proves itself against PyTorch."""
+"""Export checkpoints to ONNX files whose results are compared with PyTorch's."""

@@ -1,4 +1,4 @@
-"""`python -m export`: from a checkpoint to one ONNX file."""
+"""`python -m export`: export a checkpoint to an ONNX file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from stargan_rt.cli.terminal import run
 from stargan_rt.errors import InputError
 
 
-class ImageSize(click.ParamType):
-    """`128` or `WIDTHxHEIGHT`."""
+class ImageSize(click.ParamType):  # type: ignore[type-arg]
+    """An image size: `128` or `WIDTHxHEIGHT`."""
 
     name = "size"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         match = re.fullmatch(r"(\d+)(?:x(\d+))?", value)
         if not match:
-            self.fail(f"{value!r} is neither a number of pixels nor WIDTHxHEIGHT", param, ctx)
+            self.fail(f"{value!r} must be a number of pixels, such as 128, or WIDTHxHEIGHT", param, ctx)
         width = int(match[1])
         height = int(match[2] or width)
         if width % 4 or height % 4 or min(width, height) < 16 or max(width, height) > 4096:
@@ -32,7 +32,7 @@ class ImageSize(click.ParamType):
     "--checkpoint",
     type=click.Path(path_type=Path),
     required=True,
-    help="Of `python -m training`, or upstream's G.ckpt.",
+    help="Checkpoint of `python -m training`, or 200000-G.ckpt of the authors' code.",
 )
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="The ONNX file to write.")
 @click.option("--image-size", type=ImageSize(), help="128 or WIDTHxHEIGHT  [default: as trained; 128 if unknown]")
@@ -40,19 +40,19 @@ class ImageSize(click.ParamType):
     "--labels",
     multiple=True,
     metavar="[DATASET:]A,B,...",
-    help="Labels of a bare state dict; repeat for each data set.",
+    help="Labels of a checkpoint of the authors' code, in the order of training; repeat for each data set.",
 )
 @click.option(
     "--weights",
     type=click.Choice(["best", "averaged", "last"]),
     default="best",
     show_default=True,
-    help="Of our checkpoints: the generator averaged over time, the last one, or which scored better.",
+    help="Which copy of a checkpoint's generator to export: the moving average, the last one, or the better one.",
 )
 def main(
     checkpoint: Path, output: Path, image_size: tuple[int, int] | None, labels: tuple[str, ...], weights: str
 ) -> None:
-    """Export a generator to ONNX and prove that it gives PyTorch's pictures."""
+    """Export a generator to ONNX and check that it gives the same pictures as PyTorch."""
     from export.generator import load_generator
     from export.graph import to_onnx
     from export.parity import prove
@@ -71,7 +71,7 @@ def main(
     with written_whole(output) as temporary:
         temporary.write_bytes(data)
     if loaded.running:
-        click.echo(f"left out {len(loaded.running)} running statistics: pictures come from instance statistics")
+        click.echo(f"left out {len(loaded.running)} running statistics: StarGAN uses the statistics of each image")
     described = f"{network.get('arch', 'paper')} generator, conv {network['conv_dim']}, {network['blocks']} blocks"
     click.echo(
         f"{output}: {size[1]}x{size[0]}, {len(loaded.space.names)} labels, {described}, {len(data) / 1e6:.1f} MB; "

@@ -1,4 +1,4 @@
-"""Checkpoint in, generator out: our checkpoints, and bare state dicts of the authors' public code."""
+"""Load the generator of a checkpoint: of this trainer, or a bare state dict of the authors' public code."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from stargan_rt.labels import LabelSpace
 from stargan_rt.manifest import sha256
 from training.architectures import AnyGenerator, new_generator
 from training.checkpoint import generator_weights, is_own, read_checkpoint, require_own
+from training.data.hair import hair_group
 
 RUNNING = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
-HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
-"""CelebA's hair colours, of which the authors' code sets one at a time."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A generator with what is known about it.
+    """A generator and everything the checkpoint says about it.
 
     Attributes:
         generator: in evaluation mode, float32, on the CPU.
-        size: (height, width) it was trained at; None where the checkpoint does not tell.
+        size: (height, width) it was trained at; None if the checkpoint does not say.
         model: arguments of `training.architectures.new_generator`.
         running: running statistics found and left out, by key; empty for most checkpoints.
         source: for the manifest.
@@ -43,31 +42,33 @@ class Loaded:
 
 
 def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best", *, unnamed: bool = False) -> Loaded:
-    """Loads the generator of a checkpoint; the architecture follows from the shapes.
+    """Load the generator of a checkpoint.
 
     Args:
-        path: our checkpoint, or an upstream ``200000-G.ckpt``.
-        labels: for a bare state dict its labels in order, ``"A,B,C"``; one entry a data set for a
-            jointly trained one, ``"CelebA:A,B"``. Our checkpoints know theirs.
-        weights: of our checkpoints, the ``"averaged"`` generator, the ``"last"`` one, or the ``"best"`` of them.
-        unnamed: number the labels of a bare state dict where none are given.
+        path: a checkpoint of this trainer, or ``200000-G.ckpt`` of the authors' code.
+        labels: labels of a bare state dict in the order of training, ``"A,B,C"``; for a jointly trained model one entry
+            for each data set, ``"CelebA:A,B"``. Checkpoints of this trainer contain theirs.
+        weights: ``"averaged"``, ``"last"`` or ``"best"``; see `training.checkpoint.generator_weights`.
+        unnamed: number the labels of a bare state dict if none are given.
 
     Raises:
-        ExportError: not a StarGAN generator, or labels that do not fit it.
-        InputError: a file that can't be read as a checkpoint.
+        ExportError: the file is not a StarGAN generator, or the labels do not fit it.
+        InputError: the file can't be read as a checkpoint.
     """
     data = read_checkpoint(path)
     if own := is_own(data):
         require_own(data, path)
         if labels:
-            raise ExportError(f"{path} knows its labels; leave out --labels")
+            raise ExportError(f"{path} contains its labels; leave out --labels")
         weights, state = generator_weights(data, weights)
         space = data["labels"]
     else:
         state, space = data, None
     state = {str(key).removeprefix("module."): value for key, value in state.items()}
     if nested := [key for key, value in state.items() if isinstance(value, dict) and "main.0.weight" in value]:
-        raise ExportError(f"{path} holds its generator under {nested[0]!r}; save that state dict alone and export it")
+        raise ExportError(
+            f"{path} has its generator under the key {nested[0]!r}; save that state dict alone and export it"
+        )
     state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     running = {key: value for key, value in state.items() if RUNNING.search(key)}
     state = {key: value for key, value in state.items() if key not in running}
@@ -87,7 +88,7 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best"
     try:
         generator.load_state_dict(state)
     except RuntimeError as error:
-        raise ExportError(f"{path} is not a StarGAN generator of the known layout.\n{error}") from None
+        raise ExportError(f"{path} does not have the layout of a StarGAN generator\n{error}") from None
     source = {"checkpoint": path.name, "sha256": sha256(path), "torch": torch.__version__}
     if own:
         source |= {"iteration": data["iteration"], "weights": weights}
@@ -99,11 +100,11 @@ def _architecture(state: dict[str, Tensor], path: Path) -> dict[str, Any]:
     """Return the arguments of the paper's generator from the shapes of a bare state dict."""
     if "first.weight" in state and "label.weight" in state:
         raise ExportError(
-            f"{path} is the bare state dict of a lite generator, which does not tell its stem and labels; export the "
+            f"{path} is the bare state dict of a lite generator, without its stem and labels; export the "
             "checkpoint that python -m training distill wrote (OUT/latest.pt)"
         )
     first = state.get("main.0.weight")
-    # Only a residual block has a `main` of its own, and the first one follows three convolutions.
+    # Only residual blocks have a `main` of their own.
     blocks = {int(m.group(1)) for key in state if (m := re.fullmatch(r"main\.(\d+)\.main\.0\.weight", key))}
     if first is None or first.dim() != 4 or first.shape[2:] != (7, 7) or not blocks:
         known = ", ".join(list(state)[:4]) or "no tensors"
@@ -112,29 +113,28 @@ def _architecture(state: dict[str, Tensor], path: Path) -> dict[str, Any]:
             f"residual blocks main.9.main.0.weight, …; found {known}. A discriminator (…-D.ckpt) can't be exported"
         )
     if first.shape[1] <= 3:
-        raise ExportError(f"{path} has {first.shape[1]} input channels; a StarGAN generator has 3 and its labels")
+        raise ExportError(f"{path} has {first.shape[1]} input channels; expected 3 and one for each label")
     return {"label_dim": first.shape[1] - 3, "conv_dim": first.shape[0], "blocks": len(blocks)}
 
 
 def _label_space(labels: Sequence[str], label_dim: int, path: Path) -> LabelSpace:
     if not labels:
         raise ExportError(
-            f"{path} is a bare state dict and does not tell its {label_dim} labels; name them in training's order: "
-            "--labels Black_Hair,Blond_Hair,Brown_Hair,Male,Young (for a jointly trained model once a data set: "
-            "--labels CelebA:Black_Hair,… --labels RaFD:angry,…)"
+            f"{path} is a bare state dict without names for its {label_dim} labels; give them in the order of "
+            "training: --labels Black_Hair,Blond_Hair,Brown_Hair,Male,Young (for a jointly trained model, once for "
+            "each data set: --labels CelebA:Black_Hair,… --labels RaFD:angry,…)"
         )
     datasets: dict[str, tuple[str, ...]] = {}
     for number, entry in enumerate(labels, start=1):
         name, colon, rest = entry.rpartition(":")
         name = name if colon else f"dataset{number}"
         if name in datasets:
-            raise ExportError(f"data set {name!r} is named twice by --labels")
+            raise ExportError(f"--labels names the data set {name!r} twice; use different names")
         datasets[name] = tuple(label.strip() for label in rest.split(","))
     return LabelSpace.joint(datasets, {name: _exclusive(members) for name, members in datasets.items()})
 
 
 def _exclusive(labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Groups that the authors' code treats as such: CelebA's hair colours, and RaFD's expressions, one of k."""
-    hair = tuple(name for name in labels if name in HAIR)
-    groups = {"hair": hair} if len(hair) > 1 else {}
-    return groups | ({"expression": labels} if {"angry", "happy", "sad"} <= {n.casefold() for n in labels} else {})
+    """Return the exclusive groups: CelebA's hair attributes, and RaFD's expressions, of which one is always set."""
+    expressions = {"angry", "happy", "sad"} <= {name.casefold() for name in labels}
+    return hair_group(labels) | ({"expression": labels} if expressions else {})

@@ -1,4 +1,4 @@
-"""The inference graph: uint8 pictures in, uint8 pictures out, everything between in float32."""
+"""The inference graph: uint8 images in and out, float32 in between."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ OPSET = 18
 
 
 class InferenceGraph(nn.Module):
-    """The generator between pictures.
+    """A generator with uint8 images as input and output.
 
-    TensorRT knows uint8 at the border only: the first node behind `image` and the last before
-    `translated` are Casts, and transposes see floats. A cast to uint8 truncates there, hence the Round.
+    TensorRT supports uint8 only at inputs and outputs: the first node after `image` and the last before
+    `translated` are Casts, and transposes work on floats. Its cast to uint8 truncates, so Round comes first.
     """
 
     def __init__(self, generator: AnyGenerator) -> None:
@@ -30,27 +30,34 @@ class InferenceGraph(nn.Module):
         self.generator = generator
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
-        """uint8 ``(n, H, W, 3)`` RGB and float32 ``(n, c)`` → uint8 ``(n, H, W, 3)`` RGB."""
+        """Translate images, uint8 ``(n, H, W, 3)`` RGB, to labels, float32 ``(n, c)``; uint8 ``(n, H, W, 3)`` RGB."""
         y = self.generator(self.scaled(image), label).permute(0, 2, 3, 1)
-        return ((y + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
+        out: Tensor = ((y + 1.0) * 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
+        return out
 
     @staticmethod
     def scaled(image: Tensor) -> Tensor:
-        """uint8 ``(n, H, W, 3)`` → float32 ``(n, 3, H, W)`` in [-1, 1]."""
-        return (image.float() / 127.5 - 1.0).permute(0, 3, 1, 2)
+        """Convert uint8 ``(n, H, W, 3)`` to float32 ``(n, 3, H, W)`` in [-1, 1]."""
+        out: Tensor = (image.float() / 127.5 - 1.0).permute(0, 3, 1, 2)
+        return out
 
 
 def to_onnx(generator: AnyGenerator, label_dim: int, size: tuple[int, int]) -> onnx.ModelProto:
-    """Exports and simplifies; the batch is dynamic, height and width are fixed.
+    """Export and simplify a generator; the batch is dynamic, height and width are fixed.
+
+    Args:
+        generator: the generator.
+        label_dim: length of its label vectors.
+        size: (height, width) of the images.
 
     Raises:
-        ExportError: the graph is not the network it should be.
+        ExportError: the graph has other normalisation layers than the generator, or simplification changed results.
     """
     graph = InferenceGraph(generator).eval()
     image = torch.zeros(2, *size, 3, dtype=torch.uint8)
     label = torch.zeros(2, label_dim)
     batch = torch.export.Dim("batch", min=1)
-    # It warns that torchvision, which has no part in this, is missing.
+    # The exporter warns that torchvision is missing, which is not needed.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -64,12 +71,14 @@ def to_onnx(generator: AnyGenerator, label_dim: int, size: tuple[int, int]) -> o
             dynamic_shapes=({0: batch}, {0: batch}),
             verbose=False,
         )
+    assert program is not None  # dynamo=True returns a program
+    model: onnx.ModelProto
     model, simplified = onnxsim.simplify(program.model_proto)
     if not simplified:
-        raise ExportError("onnxsim's simplified graph computes something else; try another version of onnxsim")
+        raise ExportError("the graph simplified by onnxsim gives other results; install another version of onnxsim")
     for info in (*model.graph.input, *model.graph.output):
         info.type.tensor_type.shape.dim[0].dim_param = "batch"
-    # Names of modules and source lines help nobody who runs the model, and tell of the machine that made it.
+    # Remove module names and source lines: they contain paths of this machine and are not needed to run the model.
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -82,7 +91,7 @@ def to_onnx(generator: AnyGenerator, label_dim: int, size: tuple[int, int]) -> o
 
 
 def _check_operators(model: onnx.ModelProto, generator: AnyGenerator) -> None:
-    """A norm with running statistics would be exported as BatchNormalization: other pictures, silently."""
+    """Check that no norm became a BatchNormalization with running statistics, which would change the results."""
     norms = sum(isinstance(module, nn.InstanceNorm2d) for module in generator.modules())
     found = Counter(node.op_type for node in model.graph.node)
     if found["InstanceNormalization"] != norms or found["BatchNormalization"]:

@@ -1,8 +1,8 @@
-"""`python -m export.norms`: says which statistics the norms of a checkpoint need.
+"""Find out whether a checkpoint was trained with instance statistics or with running statistics.
 
-The authors' public code keeps running statistics in its norms and never uses them. A checkpoint of
-a fork that does use them has the same keys. Both renderings are made, and compared with the input:
-a generator changes little of an image, so the statistics it was trained with change less.
+The authors' public code stores running statistics in its norms and never uses them. A checkpoint of a fork
+that does use them has the same keys. Both kinds of output are compared with the input: a generator changes
+little of an image, so the output with the statistics of its training is closer to the input.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from stargan_rt.errors import ExportError
 from stargan_rt.grid import captioned_grid
 from stargan_rt.images import read_image, resize, write_image
 from stargan_rt.models import bundled_samples
-from training.model import Generator
+from training.architectures import AnyGenerator
 
 CLEAR = 1.2
-"""A verdict needs one mode to be this many times closer to the input."""
+"""One mode must be this many times closer to the input for a clear result."""
 
 
-def with_running_statistics(loaded: Loaded) -> Generator:
-    """A copy of the generator whose norms use the checkpoint's running statistics.
+def with_running_statistics(loaded: Loaded) -> AnyGenerator:
+    """Return a copy of the generator whose norms use the checkpoint's running statistics.
 
     Raises:
-        ExportError: the checkpoint has none for some norm.
+        ExportError: the checkpoint has no running statistics for one of the norms.
     """
     generator = copy.deepcopy(loaded.generator)
     for name, module in generator.named_modules():
@@ -40,7 +40,9 @@ def with_running_statistics(loaded: Loaded) -> Generator:
             try:
                 mean, var = loaded.running[f"{name}.running_mean"], loaded.running[f"{name}.running_var"]
             except KeyError:
-                raise ExportError(f"the checkpoint has no running statistics for {name}") from None
+                raise ExportError(
+                    f"the checkpoint has no running statistics for {name}; export uses instance statistics"
+                ) from None
             module.register_buffer("running_mean", mean)
             module.register_buffer("running_var", var)
             module.track_running_stats = True
@@ -48,21 +50,25 @@ def with_running_statistics(loaded: Loaded) -> Generator:
 
 
 def distances(loaded: Loaded, output: Path) -> dict[str, float]:
-    """Renders both modes, writes the picture, and gives each mode's mean distance to the input in levels."""
+    """Translate samples in both modes and write the picture `output`.
+
+    Returns:
+        Mean absolute difference from the input in levels of 255, by mode: ``"instance"`` and ``"running"``.
+    """
     size = loaded.size or (128, 128)
     images = np.stack([resize(read_image(path), size) for path in bundled_samples()[:4]])
     label = torch.from_numpy(np.repeat(loaded.space.encode(loaded.space.names[0])[None], len(images), axis=0))
     columns = [images]
     modes = {"instance": loaded.generator, "running": with_running_statistics(loaded)}
-    found = {}
+    differences = {}
     for mode, generator in modes.items():
         with torch.no_grad():
             pictures = InferenceGraph(generator)(torch.from_numpy(images), label).numpy()
         columns.append(pictures)
-        found[mode] = float(np.abs(pictures.astype(float) - images).mean())
+        differences[mode] = float(np.abs(pictures.astype(float) - images).mean())
     captions = ["input", *(f"{mode} statistics" for mode in modes)]
     write_image(output, captioned_grid(list(zip(*columns, strict=True)), captions, width=len(captions)))
-    return found
+    return differences
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,4 +1,4 @@
-"""The proof that an exported model gives PyTorch's pictures."""
+"""Compare an exported model with PyTorch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from stargan_rt.manifest import IMAGE, LABEL
 from training.architectures import AnyGenerator
 
 MAX_LEVELS = 1
-"""Rounding may fall to the other side where a value lies between two levels; more is an error."""
+"""Largest allowed difference in levels of 255: rounding may differ where a value lies between two levels."""
 
 
 def prove(model: onnx.ModelProto, generator: AnyGenerator, space: LabelSpace, size: tuple[int, int]) -> dict[str, Any]:
-    """Compares ONNX Runtime with PyTorch: several images, every label, batch 1 and more.
+    """Compare ONNX Runtime with PyTorch on several images, all labels, and batches of one and more.
+
+    Args:
+        model: the exported model.
+        generator: the generator it was exported from.
+        space: its labels.
+        size: (height, width) of the images.
 
     Returns:
-        For the manifest: how many images and labels, which batches, the largest difference in levels of 255.
+        A record for the manifest: number of images and labels, batch sizes, largest difference in levels of 255.
 
     Raises:
         ExportError: they differ by more than one level; the message names the largest difference.
@@ -38,13 +44,13 @@ def prove(model: onnx.ModelProto, generator: AnyGenerator, space: LabelSpace, si
     for batch in batches:
         for index, name in enumerate(space.names):
             picked = np.stack([images[(index + i) % len(images)] for i in range(batch)])
-            wanted = np.stack([labels[(index + i) % len(labels)] for i in range(batch)])
-            got = session.run(None, {IMAGE: picked, LABEL: wanted})[0]
+            vector = np.stack([labels[(index + i) % len(labels)] for i in range(batch)])
+            got = session.run(None, {IMAGE: picked, LABEL: vector})[0]
             with torch.no_grad():
-                pixels, vectors = torch.from_numpy(picked), torch.from_numpy(wanted)
+                pixels, vectors = torch.from_numpy(picked), torch.from_numpy(vector)
                 expected = graph(pixels, vectors).numpy()
                 if not generator(graph.scaled(pixels), vectors).isfinite().all():
-                    raise ExportError("the generator's output is not finite: its weights are of no use")
+                    raise ExportError("the generator's output is not finite; export an earlier checkpoint")
             difference = int(np.abs(got.astype(int) - expected).max())
             if difference >= largest:
                 largest, where = difference, f"label {name}, batch {batch}"
@@ -63,7 +69,7 @@ def prove(model: onnx.ModelProto, generator: AnyGenerator, space: LabelSpace, si
 
 
 def _images(size: tuple[int, int]) -> list[np.ndarray]:
-    """Noise, smooth colours, and the extremes."""
+    """Return an image of noise, one of smooth colours, a black and a white one."""
     random = np.random.default_rng(0)
     smooth = resize(random.integers(0, 256, (4, 4, 3), np.uint8), size)
     noise = random.integers(0, 256, (*size, 3), np.uint8)

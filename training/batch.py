@@ -52,8 +52,11 @@ class Batch:
             noise = (strength * torch.randn(2 * len(real), *real.shape[1:], generator=random)).to(device)
         if config.cutout:
             mask = cutout_masks(2 * len(real), real.shape[2:], config.cutout, random).to(device)
-        tensors = (real, label, expected, part.vector(label), part.vector(given), mix)
-        return cls(part, data.one_of_k, *(t.to(device, non_blocking=True) for t in tensors), noise, mask)
+        source, target = part.vector(label), part.vector(given)
+        real, label, expected, source, target, mix = (
+            tensor.to(device, non_blocking=True) for tensor in (real, label, expected, source, target, mix)
+        )
+        return cls(part, data.one_of_k, real, label, expected, source, target, mix, noise, mask)
 
     def seen(self, images: Tensor) -> Tensor:
         """Add the noise and apply the cutout mask: the discriminator's input.

@@ -59,7 +59,8 @@ class TrainState:
             discriminator,
             torch.optim.Adam(generator.parameters(), config.g_lr, betas, fused=True),
             torch.optim.Adam(discriminator.parameters(), config.d_lr, betas, fused=True),
-            *(torch.amp.GradScaler(config.device, enabled=config.precision == "float16") for _ in range(2)),
+            torch.amp.GradScaler(config.device, enabled=config.precision == "float16"),
+            torch.amp.GradScaler(config.device, enabled=config.precision == "float16"),
         )
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:

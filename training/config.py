@@ -164,7 +164,7 @@ class TrainConfig:
             InputError: no such file, not TOML, or a setting that does not exist.
         """
         try:
-            settings = tomllib.loads(path.read_text("utf-8"))
+            settings: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"can't read the settings in {path}: {error}") from None
         known = [field.name for field in dataclasses.fields(cls)]

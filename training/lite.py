@@ -80,6 +80,7 @@ class LiteGenerator(nn.Module):
         )
         self.up_norms = nn.ModuleList(InstanceNorm(width) for width in reversed(widths[:-1]))
         self.last = nn.Conv2d(conv_dim, (COLOURS + 1) * stem**2, 5, padding=2)
+        assert self.last.bias is not None
         with torch.no_grad():
             self.last.bias.zero_()
             self.last.bias[COLOURS * stem**2 :] = KEEP

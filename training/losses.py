@@ -43,7 +43,8 @@ def gradient_penalty(score_gradient: Callable[[Tensor], Tensor], real: Tensor, f
         mix: ``(n, 1, 1, 1)`` in [0, 1], the share of `real` in the interpolates.
     """
     gradient = score_gradient(mix * real + (1 - mix) * fake)
-    return ((gradient.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+    norm: Tensor = gradient.flatten(1).norm(2, dim=1)
+    return ((norm - 1) ** 2).mean()
 
 
 def generator_loss(

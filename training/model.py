@@ -45,7 +45,8 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.main(x)
+        out: Tensor = x + self.main(x)
+        return out
 
 
 class Generator(nn.Module):

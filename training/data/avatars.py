@@ -1,9 +1,9 @@
-"""Avatars: a labelled face data set that is drawn, not downloaded.
+"""Avatars: a labelled data set of faces that is drawn instead of downloaded.
 
-Each person is a set of choices made from a seed. A drawing shows a person under a label, so the
-*same person with another label* can be drawn too: the ground truth of a translation.
+Each person is a set of choices made from a seed. A drawing shows a person with a label, so the same
+person can also be drawn with another label: the ground truth of a translation.
 
-Two DiceBear styles are known. `avataaars` is by Pablo Stanley (free for personal and commercial
+Two DiceBear styles are supported. `avataaars` is by Pablo Stanley (free for personal and commercial
 use); `toon-head` is by Johan Melin (CC BY 4.0). DiceBear's versions are remixes of both.
 """
 
@@ -14,13 +14,13 @@ import importlib.metadata
 import json
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -32,23 +32,29 @@ from rich.progress import track
 from stargan_rt.errors import InputError
 from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
 from stargan_rt.labels import LabelSpace
+from training.data.hair import HAIR
 
-HAIR = {"Black_Hair": "2c1b18", "Blond_Hair": "e0b85c", "Brown_Hair": "724133", "Gray_Hair": "e8e1e1"}
+T = TypeVar("T")
+
+HAIR_COLORS = dict(zip(HAIR[1:], ("2c1b18", "e0b85c", "724133", "e8e1e1"), strict=True))
+"""Hex colour of each hair label; nobody is bald."""
 PALE_SKIN = "ffe3d0"
-SKINS = ("edb98a", "d08b5b", "ae5d29", "614335")
-BACKGROUND = "b6e3f4"  # one for all: no hair or skin colour is near it
+SKINS = {"edb98a": "light", "d08b5b": "tan", "ae5d29": "brown", "614335": "dark"}
+"""Name of each skin colour; people labelled Pale_Skin have `PALE_SKIN` instead."""
+BACKGROUND = "b6e3f4"  # the same for everybody; no hair or skin colour is similar
 CLOTHES = ("262e33", "65c9ff", "5199e4", "25557c", "929598", "a7ffc4", "ff5c5c", "ffffb1")
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one DiceBear style says what we want to see.
+    """How a DiceBear style shows the labels.
 
     Attributes:
-        crop: x, y and side of the square that frames the face, in fractions of the canvas.
-        looks: component → variants that a person is given at random and keeps.
-        expressions: expression → component → variant.
-        has_glasses: whether the style can draw them.
+        crop: x, y and side of the square around the face, as fractions of the canvas.
+        looks: variants of each component; a person has one of each, independent of the label.
+        expressions: variant of each component for each expression.
+        beard: component that draws the beard.
+        has_glasses: whether the style can draw glasses.
     """
 
     crop: tuple[float, float, float]
@@ -59,12 +65,14 @@ class Style:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of label vectors."""
         glasses = ("Eyeglasses",) if self.has_glasses else ()
-        return (*HAIR, "Beard", *glasses, "Pale_Skin", *self.expressions)
+        return (*HAIR_COLORS, "Beard", *glasses, "Pale_Skin", *self.expressions)
 
     @property
     def label_space(self) -> LabelSpace:
-        return LabelSpace({"avatars": self.labels}, {"hair": tuple(HAIR), "expression": tuple(self.expressions)})
+        """The labels with their exclusive groups."""
+        return LabelSpace({"avatars": self.labels}, {"hair": tuple(HAIR_COLORS), "expression": tuple(self.expressions)})
 
 
 def _face(eyebrows: str, eyes: str, mouth: str) -> dict[str, str]:
@@ -80,7 +88,7 @@ STYLES = {
                 *("miaWallace", "shaggy", "shaggyMullet", "shortCurly", "shortFlat", "shortRound", "shortWaved"),
                 *("straight01", "straight02", "straightAndStrand", "theCaesar", "theCaesarAndSidePart"),
             ),
-            "facialHairVariant": ("beardMedium",),  # one, so that nobody must guess which one to draw
+            "facialHairVariant": ("beardMedium",),  # only one, so that the label determines the drawing
             "accessoriesVariant": ("prescription01", "prescription02", "round"),
             "clothesVariant": ("blazerAndShirt", "collarAndSweater", "hoodie", "overall", "shirtCrewNeck"),
         },
@@ -123,12 +131,13 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Person:
-    """One person: what never changes, and the label they were drawn with.
+    """A person: everything that does not depend on the label, and the label of the original drawing.
 
     Attributes:
-        look: DiceBear options that hold under every label (hair cut, clothes, …).
-        skin: hex colour when not pale.
-        label: float32 ``(len(labels),)`` of zeros and ones, the order of the style's `labels`.
+        style: name of the DiceBear style.
+        look: DiceBear options that are the same for every label, such as hair cut and clothes.
+        skin: hex colour of the skin without Pale_Skin; a key of `SKINS`.
+        label: float32 ``(len(labels),)`` of zeros and ones, in the order of the style's `labels`.
     """
 
     style: str
@@ -136,34 +145,50 @@ class Person:
     skin: str
     label: np.ndarray
 
+    @property
+    def tone(self) -> str:
+        """Name of the skin tone in the original drawing: ``"pale"`` or a value of `SKINS`."""
+        pale = self.label[STYLES[self.style].labels.index("Pale_Skin")]
+        return "pale" if pale else SKINS[self.skin]
+
 
 def person(index: int, seed: int = 0, style: str = "avataaars") -> Person:
-    """Person number `index` of the population `seed`; the same on every machine.
+    """Return person number `index` of the population `seed`; it is the same on every machine.
 
-    Hair colours and expressions are uniform; beard, glasses and pale skin each have probability 1/2.
+    Hair colours and expressions are uniformly distributed; beard, glasses and pale skin have probability 1/2 each.
+
+    Raises:
+        InputError: an unknown style.
     """
     kind = _style(style)
     random = np.random.default_rng([seed, index])
-    pick = lambda options: options[random.integers(len(options))]  # noqa: E731
+
+    def pick(options: Sequence[T]) -> T:
+        return options[int(random.integers(len(options)))]
+
     look: dict[str, Any] = {"seed": "", "clothesColor": [pick(CLOTHES)], "backgroundColor": [BACKGROUND]}
     look |= {component: pick(variants) for component, variants in kind.looks.items()}
     look["rearHairProbability"] = pick((0, 100))
-    on = {pick(tuple(HAIR)), pick(tuple(kind.expressions))}
+    on = {pick(tuple(HAIR_COLORS)), pick(tuple(kind.expressions))}
     on |= {name for name in ("Beard", "Eyeglasses", "Pale_Skin") if random.random() < 0.5}
     label = np.array([name in on for name in kind.labels], np.float32)
-    return Person(style, look, pick(SKINS), label)
+    return Person(style, look, pick(tuple(SKINS)), label)
 
 
 def draw(who: Person, label: np.ndarray | None = None, size: int = 128) -> np.ndarray:
-    """Draws a person, uint8 ``(size, size, 3)`` RGB.
+    """Draw a person.
 
     Args:
-        label: what to show instead of the person's own label; zeros and ones, the style's `labels`.
+        who: the person.
+        label: label to show instead of the person's own: zeros and ones, in the order of the style's `labels`.
         size: side of the picture in pixels.
+
+    Returns:
+        uint8 ``(size, size, 3)`` RGB.
     """
     kind = STYLES[who.style]
     shown = dict(zip(kind.labels, who.label if label is None else label, strict=True))
-    hair = [next(colour for name, colour in HAIR.items() if shown[name])]
+    hair = [next(colour for name, colour in HAIR_COLORS.items() if shown[name])]
     options = {
         **_allowed(who.style, who.look),
         **next(face for name, face in kind.expressions.items() if shown[name]),
@@ -182,17 +207,20 @@ def draw(who: Person, label: np.ndarray | None = None, size: int = 128) -> np.nd
         height=canvas,
         skip_system_fonts=True,
     )
-    pixels = cv2.cvtColor(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    canvas_pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert canvas_pixels is not None  # the renderer writes valid PNG
+    pixels = cv2.cvtColor(canvas_pixels, cv2.COLOR_BGR2RGB)
     left, top = round(x * canvas), round(y * canvas)
     return np.ascontiguousarray(pixels[top : top + size, left : left + size])
 
 
 def truth(count: int, seed: int, style: str, size: int, name: str, values: np.ndarray) -> np.ndarray:
-    """The ground truth of translations: the people of `avatars` with one label changed.
+    """Draw the ground truth of translations: the people of `avatars` with one label changed.
 
     Args:
-        name: the label.
-        values: for each person whether it is set, ``(count,)``.
+        count, seed, style, size: as for `avatars`.
+        name: the label that is changed.
+        values: whether it is set, for each person, ``(count,)``.
 
     Returns:
         uint8 ``(count, size, size, 3)`` RGB.
@@ -221,7 +249,7 @@ def _drawing(style: str) -> Drawing:
 
 
 def _allowed(style: str, look: Mapping[str, Any]) -> dict[str, Any]:
-    # DiceBear refuses an option of a component that the style does not have.
+    # DiceBear rejects options of a component that the style does not have.
     return {k: v for k, v in look.items() if k != "rearHairProbability" or style == "toon-head"}
 
 
@@ -233,14 +261,14 @@ def _draw_range(indices: range, seed: int, style: str, size: int) -> tuple[np.nd
 def avatars(
     count: int, size: int = 128, seed: int = 0, style: str = "avataaars", workers: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first `count` people of a population, drawn in parallel once and kept in the cache.
+    """Draw the first `count` people of a population in parallel, or load them from the cache.
 
     Args:
         count: number of images.
         size: side in pixels.
-        seed: the population; two seeds share nobody.
+        seed: the population; populations of different seeds have no person in common.
         style: ``"avataaars"`` or ``"toon-head"``.
-        workers: processes that draw; all cores by default.
+        workers: number of drawing processes; by default one for each core.
 
     Returns:
         Images, uint8 ``(count, size, size, 3)`` RGB, memory-mapped; labels, float32 ``(count, c)``.
@@ -250,25 +278,27 @@ def avatars(
     """
     _style(style)
     if count < 1 or size < 8:
-        raise InputError(f"avatars need a count of at least 1 and a size of at least 8; got {count} and {size}")
+        raise InputError(f"avatars need a count of at least 1 and an image size of at least 8; got {count} and {size}")
     folder = cache_folder() / "avatars" / f"{style}-{size}-{seed}-{count}-{_drawing_key(style)}"
     images_path, labels_path = folder / "images.npy", folder / "labels.npy"
     if not labels_path.exists():
         with written_whole(images_path, CACHE_MEND) as temporary:
             labels = _draw_into(temporary, count, size, seed, style, workers)
-        with written_whole(labels_path, CACHE_MEND) as temporary:  # last, so that its presence means all is there
+        with written_whole(
+            labels_path, CACHE_MEND
+        ) as temporary:  # written last: its presence means that both are complete
             np.save(temporary, labels)
     return np.load(images_path, mmap_mode="r"), np.load(labels_path)
 
 
 def _draw_into(path: Path, count: int, size: int, seed: int, style: str, workers: int | None) -> np.ndarray:
-    """Draws people into an array file and gives their labels."""
+    """Draw people into an array file and return their labels."""
     chunks = [range(start, min(start + 64, count)) for start in range(0, count, 64)]
     task = partial(_draw_range, seed=seed, style=style, size=size)
     images = np.lib.format.open_memmap(path, "w+", np.uint8, (count, size, size, 3))
     labels = np.zeros((count, len(STYLES[style].labels)), np.float32)
-    workers = min(workers or os.cpu_count() or 1, len(chunks), 61)  # Windows waits for no more
-    # Spawned, not forked: the parent may already run PyTorch's threads.
+    workers = min(workers or os.cpu_count() or 1, len(chunks), 61)  # Windows can't wait for more processes
+    # Spawn and do not fork: the parent process may already run PyTorch's threads.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         drawn = zip(chunks, pool.map(task, chunks), strict=True)
         for indices, (pictures, truth) in track(drawn, "Drawing avatars", total=len(chunks)):
@@ -278,7 +308,7 @@ def _draw_into(path: Path, count: int, size: int, seed: int, style: str, workers
 
 
 def _drawing_key(style: str) -> str:
-    """Changes when the drawings would: with the tables of this file or the packages that draw."""
+    """Return a key that changes with everything the drawings depend on: this file and the packages that draw."""
     packages = ("dicebear-core", "dicebear-styles", "resvg-py")
     versions = [importlib.metadata.version(package) for package in packages]
     source = Path(__file__).read_bytes() + json.dumps([style, *versions]).encode()

@@ -1,4 +1,4 @@
-"""Data sets that are files: listed first, then decoded, cropped and resized once into a cache."""
+"""Data sets that are files: list the images and labels, then decode, crop and resize them into a cache."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ from rich.progress import track
 from stargan_rt.errors import InputError, MissingDependencyError
 from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
 from stargan_rt.images import SUFFIXES, Pixels, read_image, resize
+from training.data.hair import hair_group
 from training.data.spec import DataSpec
 
 log = logging.getLogger(__name__)
 
-HAIR = ("Bald", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 SPLITS = {"train": "0", "val": "1", "test": "2"}
+"""Number of each split in CelebA's partition file."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set before any image is read: paths, labels float32 ``(n, c)``, and what they mean."""
+    """A data set before its images are read.
+
+    Attributes:
+        paths: the n image files.
+        labels: float32 ``(n, c)`` of zeros and ones.
+        names, groups, one_of_k: as in `Dataset`.
+    """
 
     paths: list[Path]
     labels: np.ndarray
@@ -38,10 +45,10 @@ class Listing:
 
 
 def list_celeba(spec: DataSpec) -> Listing:
-    """CelebA as published: ``img_align_celeba/``, ``list_attr_celeba.txt`` and, for splits, the partition file.
+    """List CelebA as published: ``img_align_celeba/``, ``list_attr_celeba.txt`` and, for splits, the partition file.
 
     Raises:
-        InputError: a file that is missing or damaged, or an attribute that does not exist.
+        InputError: a file is missing or damaged, or an attribute does not exist.
     """
     root = _existing(spec)
     lines = _read_lines(root / "list_attr_celeba.txt")
@@ -55,26 +62,24 @@ def list_celeba(spec: DataSpec) -> Listing:
     split = spec.options.get("split", "train" if (root / "list_eval_partition.txt").is_file() else "all")
     if split != "all":
         if split not in SPLITS:
-            raise InputError(f"split of celeba is train, val, test or all; got {split!r}")
+            raise InputError(f"split of celeba must be train, val, test or all; got {split!r}")
         part = dict(line.split() for line in _read_lines(root / "list_eval_partition.txt") if line.strip())
         rows = [row for row in rows if part.get(row[0]) == SPLITS[split]]
     index = [columns.index(name) + 1 for name in names]
     labels = np.array([[row[i] == "1" for i in index] for row in rows], np.float32).reshape(len(rows), len(names))
-    hair = tuple(name for name in names if name in HAIR)
-    groups = {"hair": hair} if len(hair) > 1 else {}
-    return Listing([root / "img_align_celeba" / row[0] for row in rows], labels, names, groups)
+    return Listing([root / "img_align_celeba" / row[0] for row in rows], labels, names, hair_group(names))
 
 
 def list_folder(spec: DataSpec) -> Listing:
-    """One folder a domain, images anywhere below it.
+    """List a folder with one subfolder for each domain; images may lie deeper.
 
     Raises:
-        InputError: fewer than two domains, or a domain without images.
+        InputError: there are fewer than two domains, or a domain has no images.
     """
     root = _existing(spec)
     domains = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
     if len(domains) < 2:
-        raise InputError(f"{root} holds {len(domains)} folders; expected one a domain, at least two")
+        raise InputError(f"{root} has {len(domains)} subfolders; expected one for each domain, at least two")
     names = _chosen(spec, domains)
     paths, rows = [], []
     for index, name in enumerate(names):
@@ -87,17 +92,17 @@ def list_folder(spec: DataSpec) -> Listing:
 
 
 def list_table(spec: DataSpec) -> Listing:
-    """A CSV or Parquet file with a column of paths, relative to it, and a column of zeros and ones a label.
+    """List a CSV or Parquet file with a column of paths, relative to the file, and a column of 0 and 1 for each label.
 
     Raises:
-        InputError: a column that does not exist, or a value that is neither 0 nor 1.
-        MissingDependencyError: a Parquet file without pyarrow.
+        InputError: a column does not exist, or a value is neither 0 nor 1.
+        MissingDependencyError: pyarrow is needed to read Parquet and not installed.
     """
     file = _existing(spec)
     columns = _read_parquet(file) if file.suffix == ".parquet" else _read_csv(file)
     column = spec.options.get("path", "path")
     if column not in columns:
-        raise InputError(f"{file} has no column {column!r} of paths; it has {', '.join(columns)}: say which by path=…")
+        raise InputError(f"{file} has no column {column!r} of paths; it has {', '.join(columns)}: name one with path=…")
     names = _chosen(spec, tuple(name for name in columns if name != column))
     labels = np.zeros((len(columns[column]), len(names)), np.float32)
     for index, name in enumerate(names):
@@ -116,14 +121,15 @@ LISTINGS = {"celeba": list_celeba, "folder": list_folder, "table": list_table}
 
 
 def decode(listing: Listing, size: int, crop: int) -> tuple[np.ndarray, np.ndarray]:
-    """The images of a listing, cropped and resized as in the paper, and their labels.
+    """Decode the images of a listing, cropped and resized as in the paper, and return them with their labels.
 
-    The first time they are decoded in parallel into a cache file whose key changes with the files.
-    Images that can't be read are named in the log, counted, and left out.
+    They are decoded in parallel into a cache file, whose key depends on the size and time of each image file.
+    Images that can't be read are logged, counted and left out.
 
     Args:
+        listing: the paths and labels.
         size: side of the results in pixels.
-        crop: side of the square cut from the middle before resizing; 0 for the largest that fits.
+        crop: side of the square cut from the centre before resizing; 0 for the largest that fits.
 
     Returns:
         Images, uint8 ``(n, size, size, 3)`` RGB, memory-mapped; labels, float32 ``(n, c)``.
@@ -138,7 +144,7 @@ def decode(listing: Listing, size: int, crop: int) -> tuple[np.ndarray, np.ndarr
     index = cached.with_suffix(".json")
     if not index.exists():
         kept, bad = [], []
-        # Few at a time: a pool that runs ahead would hold the whole set in memory.
+        # In chunks, since a pool that runs ahead would hold the whole data set in memory.
         with written_whole(cached, CACHE_MEND) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
             jobs = list(enumerate(listing.paths))
             for start in track(range(0, len(jobs), 256), "Decoding images"):
@@ -151,15 +157,15 @@ def decode(listing: Listing, size: int, crop: int) -> tuple[np.ndarray, np.ndarr
                         kept.append(row)
                         file.write(result.tobytes())
             file.flush()
-        with written_whole(index, CACHE_MEND) as temporary:  # last, so that its presence means all is there
+        with written_whole(index, CACHE_MEND) as temporary:  # written last: its presence means that both are complete
             temporary.write_text(json.dumps({"kept": kept, "bad": bad}))
-    found = json.loads(index.read_text())
-    if not found["kept"]:
+    entry = json.loads(index.read_text())
+    if not entry["kept"]:
         raise InputError(f"none of {len(listing.paths)} images can be read, such as {listing.paths[0]}")
-    if found["bad"]:
-        log.warning("%d of %d images can't be read and are left out", len(found["bad"]), len(listing.paths))
-    shape = (len(found["kept"]), size, size, 3)
-    return np.memmap(cached, np.uint8, "r", shape=shape), listing.labels[found["kept"]]
+    if entry["bad"]:
+        log.warning("%d of %d images can't be read and are left out", len(entry["bad"]), len(listing.paths))
+    shape = (len(entry["kept"]), size, size, 3)
+    return np.memmap(cached, np.uint8, "r", shape=shape), listing.labels[entry["kept"]]
 
 
 def _fit(path: Path, size: int, crop: int) -> Pixels | InputError:
@@ -186,17 +192,17 @@ def _fingerprints(paths: list[Path]) -> Iterator[tuple[str, int, int]]:
 def _existing(spec: DataSpec) -> Path:
     path = spec.path
     if path is None or not path.exists():
-        raise InputError(f"no data at {path}: give {spec.kind}:PATH of the data set")
+        raise InputError(f"no data set at {path}; give its path as {spec.kind}:PATH")
     return path.resolve()
 
 
-def _chosen(spec: DataSpec, there: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = spec.labels or there
-    if missing := [name for name in wanted if name not in there]:
-        raise InputError(f"{spec.name} has no label {', '.join(missing)}; it has: {', '.join(there)}")
-    if not wanted:
-        raise InputError(f"{spec.name} has no labels")
-    return wanted
+def _chosen(spec: DataSpec, known: tuple[str, ...]) -> tuple[str, ...]:
+    chosen = spec.labels or known
+    if missing := [name for name in chosen if name not in known]:
+        raise InputError(f"{spec.name} has no label {', '.join(missing)}; it has: {', '.join(known)}")
+    if not chosen:
+        raise InputError(f"{spec.name} has no labels; expected at least one column besides the paths")
+    return chosen
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -210,9 +216,9 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
     lines = _read_lines(path)
     rows = list(csv.DictReader(lines))
     if not rows:
-        raise InputError(f"{path} has no rows; expected a line of column names and a line an image")
+        raise InputError(f"{path} has no rows; expected a line of column names, then a line for each image")
     if any(None in row or None in row.values() for row in rows):
-        raise InputError(f"{path} has rows of different lengths")
+        raise InputError(f"{path} has rows of different lengths; expected the same columns in every row")
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 

@@ -1,4 +1,4 @@
-"""From a `DataSpec` to a `Dataset`."""
+"""Open a data set from the line that describes it, with the images held out of training and the ground truth."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from training.data.dataset import Dataset
 from training.data.spec import DataSpec
 
 Truth: TypeAlias = Callable[[str, np.ndarray], np.ndarray]
-"""Label name and its value for each image → what the translations should be, uint8 ``(n, h, w, 3)``."""
+"""Maps a label and its value for each image to the ground truth of the translations, uint8 ``(n, h, w, 3)`` RGB."""
 
 CROP = 178
 """CelebA's images are cropped to 178x178 before they are resized (paper, section 5.2)."""
-
-
 COUNT = 12_000
-"""Avatars drawn where none is said."""
+"""Number of avatars if the line does not give one."""
+HELD_OUT_SEED = 1_000_000
+"""Added to the seed of avatars for people that were not in the training data."""
 
 
 def open_dataset(text: str, image_size: int) -> Dataset:
-    """Opens a data set, drawing or decoding it where the cache does not hold it yet.
+    """Open a data set; it is drawn or decoded first if it is not in the cache.
 
     Args:
-        text: see `training.data.spec`.
+        text: the line that describes it; see `training.data.spec`.
         image_size: side of the images in pixels.
 
     Raises:
-        InputError: the line can't be read, or the data can't be used.
+        InputError: the line or the data is not valid.
     """
     spec = DataSpec.parse(text)
     if spec.kind == "avatars":
@@ -44,15 +44,11 @@ def open_dataset(text: str, image_size: int) -> Dataset:
     return Dataset(spec.name, images, labels, listing.names, listing.groups, listing.one_of_k)
 
 
-HELD_OUT_SEED = 1_000_000
-"""Added to the seed of avatars for people that were not trained on."""
-
-
 def held_out(text: str) -> str:
-    """The line of images that a generator trained on `text` has not seen.
+    """Return the line of a data set that a generator trained on `text` has not seen.
 
     Raises:
-        InputError: the data set does not tell.
+        InputError: it can't be derived: the data set has no split.
     """
     spec = DataSpec.parse(text)
     if spec.kind == "avatars":
@@ -60,18 +56,29 @@ def held_out(text: str) -> str:
     elif spec.kind == "celeba":
         changes = {"split": "test"}
     else:
-        raise InputError(f"which images of {text!r} were not trained on is not known; name unseen ones by --data")
+        raise InputError(f"{text!r} has no test split; name images that the model was not trained on with --data")
     return str(replace(spec, options=spec.options | changes))
 
 
 def truth_of(text: str, image_size: int) -> Truth | None:
-    """Draws what the translations of a data set should be; None where only the world knows."""
+    """Return a function that draws the ground truth of translations; None if the data set is not drawn."""
     spec = DataSpec.parse(text)
     if spec.kind != "avatars":
         return None
     from training.data.avatars import truth
 
     return partial(truth, spec.number("count", COUNT), spec.number("seed", 0), _style(spec), image_size)
+
+
+def tones(text: str) -> list[str] | None:
+    """Return the skin tone of each image; None if the data set does not tell."""
+    spec = DataSpec.parse(text)
+    if spec.kind != "avatars":
+        return None
+    from training.data.avatars import person
+
+    seed, style = spec.number("seed", 0), _style(spec)
+    return [person(index, seed, style).tone for index in range(spec.number("count", COUNT))]
 
 
 def _style(spec: DataSpec) -> str:
@@ -84,16 +91,16 @@ def _open_avatars(spec: DataSpec, image_size: int) -> Dataset:
     style = _style(spec)
     if style not in STYLES:
         raise InputError(f"unknown avatar style {style!r}; known: {', '.join(STYLES)}")
-    there = STYLES[style].labels
-    names = spec.labels or there
-    if missing := [name for name in names if name not in there]:
-        raise InputError(f"avatars have no label {', '.join(missing)}; they have: {', '.join(there)}")
+    known = STYLES[style].labels
+    names = spec.labels or known
+    if missing := [name for name in names if name not in known]:
+        raise InputError(f"avatars have no label {', '.join(missing)}; they have: {', '.join(known)}")
     images, labels = avatars(spec.number("count", COUNT), image_size, spec.number("seed", 0), style)
     groups = {
         group: kept
         for group, members in STYLES[style].label_space.groups.items()
         if len(kept := tuple(m for m in members if m in names)) > 1
     }
-    labels = labels[:, [there.index(name) for name in names]]
+    labels = labels[:, [known.index(name) for name in names]]
     one_of_k = list(groups.values()) == [tuple(names)] and bool(np.all(labels.sum(1) == 1))
     return Dataset(spec.name, images, labels, names, groups, one_of_k)

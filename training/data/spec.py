@@ -1,4 +1,4 @@
-"""`DataSpec`: a data set in a line, the same in flags, files and checkpoints.
+"""`DataSpec`: one line that describes a data set, in flags, files and checkpoints alike.
 
 avatars?labels=Black_Hair,Blond_Hair,Beard&seed=0
 celeba:~/data/celeba?labels=Black_Hair,Blond_Hair,Male&split=train
@@ -20,17 +20,17 @@ OPTIONS = {
     "folder": {"name", "labels", "crop"},
     "table": {"name", "labels", "crop", "path"},
 }
-"""Kind of data set → options it takes."""
+"""The options of each kind of data set."""
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """A parsed line.
+    """A data set described by a line.
 
     Attributes:
         kind: ``avatars``, ``celeba``, ``folder`` or ``table``.
-        path: of the data; None for avatars.
-        options: what follows the ``?``.
+        path: location of the data; None for avatars.
+        options: the options after the ``?``, by name.
     """
 
     kind: str
@@ -39,22 +39,22 @@ class DataSpec:
 
     @classmethod
     def parse(cls, text: str) -> DataSpec:
-        """Reads a line.
+        """Parse a line.
 
         Raises:
-            InputError: an unknown kind or option, or a missing path.
+            InputError: the kind or an option is unknown, or the path is missing.
         """
         head, _, query = text.partition("?")
         kind, _, path = head.partition(":")
         if kind not in OPTIONS:
             raise InputError(f"unknown data set {kind!r} in {text!r}; known: {', '.join(OPTIONS)}")
         if (kind == "avatars") == bool(path):
-            mend = "avatars take no path" if path else f"say where it is: {kind}:PATH"
-            raise InputError(f"data set {text!r}: {mend}")
+            problem = "avatars take no path" if path else f"the path is missing: {kind}:PATH"
+            raise InputError(f"data set {text!r}: {problem}")
         options = dict(parse_qsl(query, keep_blank_values=True))
-        if strangers := set(options) - OPTIONS[kind]:
+        if unknown := set(options) - OPTIONS[kind]:
             known = ", ".join(sorted(OPTIONS[kind]))
-            raise InputError(f"data set {text!r}: unknown option {', '.join(sorted(strangers))}; known: {known}")
+            raise InputError(f"data set {text!r}: unknown option {', '.join(sorted(unknown))}; known: {known}")
         return cls(kind, Path(path).expanduser() if path else None, options)
 
     def __str__(self) -> str:
@@ -64,18 +64,22 @@ class DataSpec:
 
     @property
     def name(self) -> str:
-        """Of the data set in a joint model."""
+        """Name of the data set in a joint model."""
         return self.options.get("name", {"celeba": "CelebA"}.get(self.kind, self.kind))
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels asked for; None for all."""
+        """The chosen labels; None for all."""
         chosen = self.options.get("labels")
         return tuple(label.strip() for label in chosen.split(",")) if chosen else None
 
     def number(self, option: str, default: int) -> int:
-        """An option that is a whole number, not below zero."""
+        """Return an option that is a whole number, at least 0.
+
+        Raises:
+            InputError: it is not.
+        """
         text = self.options.get(option, str(default))
         if not text.isdecimal():
-            raise InputError(f"{option} of data set {self.kind} must be a whole number; got {text!r}")
+            raise InputError(f"{option} of data set {self.kind} must be a whole number, at least 0; got {text!r}")
         return int(text)

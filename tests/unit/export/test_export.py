@@ -165,15 +165,15 @@ def test_wrong_checkpoints_and_labels_are_refused(upstream, tmp_path, root):
     lost = upstream.state_dict() | {"main.21.weight": torch.full((3, 8, 7, 7), float("nan"))}
     half = {k: v for k, v in upstream.state_dict().items() if not k.startswith("main.18")}
     for arguments, message in (
-        ((good,), "does not tell its 5 labels"),
+        ((good,), "without names for its 5 labels"),
         ((good, ["A,B"]), "takes a label vector of 5 values, but 2 labels in 1 data set"),
         ((good, [LABELS, LABELS]), "make 12"),
-        ((good, ["x:A,B", "x:C"]), "named twice"),
+        ((good, ["x:A,B", "x:C"]), "names the data set .x. twice"),
         ((discriminator, [LABELS]), "not a StarGAN generator"),
         ((other, [LABELS]), "found layer1.weight"),
-        ((save(half, tmp_path / "half.ckpt"), [LABELS]), "known layout"),
+        ((save(half, tmp_path / "half.ckpt"), [LABELS]), "layout of a StarGAN generator"),
         ((save(lost, tmp_path / "lost.ckpt"), [LABELS]), "not finite: main.21.weight"),
-        ((save({"state_dict": upstream.state_dict()}, tmp_path / "nested.ckpt"), [LABELS]), "under 'state_dict'"),
+        ((save({"state_dict": upstream.state_dict()}, tmp_path / "nested.ckpt"), [LABELS]), "under the key"),
     ):
         with pytest.raises(ExportError, match=message):
             load_generator(*arguments)

@@ -75,7 +75,7 @@ def test_unknown_attributes_list_the_known_ones(celeba):
     root, _ = celeba
     with pytest.raises(InputError, match=r"no label Beard; it has: Black_Hair, Blond_Hair, Male, Young"):
         open_dataset(f"celeba:{root}?labels=Beard", 32)
-    with pytest.raises(InputError, match="split of celeba is train, val, test or all; got 'dev'"):
+    with pytest.raises(InputError, match="split of celeba must be train, val, test or all; got 'dev'"):
         open_dataset(f"celeba:{root}?split=dev", 32)
     with pytest.raises(InputError, match="crop of data set celeba must be a whole number"):
         open_dataset(f"celeba:{root}?crop=x", 32)
@@ -127,9 +127,9 @@ def test_one_folder_a_domain(tmp_path, random):
     (tmp_path / "rafd" / "sad").mkdir()
     with pytest.raises(InputError, match=r"no images in .*sad"):
         open_dataset(f"folder:{tmp_path / 'rafd'}", 32)
-    with pytest.raises(InputError, match="holds 1 folders; expected one a domain"):
+    with pytest.raises(InputError, match="has 1 subfolders; expected one for each domain"):
         open_dataset(f"folder:{tmp_path / 'rafd' / 'happy'}", 32)
-    with pytest.raises(InputError, match=r"no data at .*nowhere"):
+    with pytest.raises(InputError, match=r"no data set at .*nowhere"):
         open_dataset(f"folder:{tmp_path / 'nowhere'}", 32)
 
 

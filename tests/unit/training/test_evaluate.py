@@ -137,7 +137,7 @@ def test_the_truth_of_avatars_is_the_same_people_with_another_label():
 def test_held_out_images():
     assert held_out("avatars?labels=happy,sad&seed=2") == "avatars?labels=happy,sad&seed=1000002&count=200"
     assert held_out("celeba:/data?crop=100") == "celeba:/data?crop=100&split=test"
-    with pytest.raises(InputError, match="name unseen ones by --data"):
+    with pytest.raises(InputError, match="was not trained on with --data"):
         held_out("folder:/data")
     assert str(DataSpec.parse("folder:/data?name=x")) == "folder:/data?name=x"
 

@@ -162,7 +162,7 @@ def test_the_warm_up_trains_the_discriminator_alone(data, tmp_path):
 
 
 def test_two_data_sets_of_one_name_are_refused(data):
-    with pytest.raises(InputError, match="names of their own"):
+    with pytest.raises(InputError, match="must have different names"):
         joint_space([data, data])
 
 
@@ -216,7 +216,7 @@ def test_batches_are_mirrored_half_of_the_time(data):
         ({"precision": "int8"}, "precision must be one of float32, bfloat16, float16; got 'int8'"),
         ({"precision": "float16"}, "needs a GPU: add --device cuda"),
         ({"data": ("imagenet",)}, "unknown data set 'imagenet'.*known: avatars, celeba"),
-        ({"data": ("celeba",)}, "say where it is: celeba:PATH"),
+        ({"data": ("celeba",)}, "the path is missing: celeba:PATH"),
         ({"data": ("avatars:x",)}, "take no path"),
         ({"data": ("avatars?colour=red",)}, "unknown option colour; known: count, labels"),
         ({"data": ()}, "at least one data set"),
@@ -481,3 +481,23 @@ def test_discriminator_and_generator_learn_from_smoothed_labels(data):
     for name in plain:
         same = torch.equal(plain[name], smooth[name])
         assert same != name.endswith("/cls"), name
+
+
+def test_checkpoints_of_the_first_version_still_load(data, tmp_path):
+    run(data, tmp_path)
+    stored = read_checkpoint(tmp_path / "latest.pt")
+    # The settings of version 0.1.0, and the names of what it stored.
+    config = SMALL | {
+        "data": ("avatars",), "iterations": 6, "decay_iterations": 2, "warm_up": 0, "g_lr": 1e-4, "d_lr": 1e-4,
+        "beta1": 0.5, "beta2": 0.999, "lambda_cls": 1.0, "lambda_rec": 10.0, "lambda_gp": 10.0, "partial_targets": 0.0,
+        "noise": 0.0, "cutout": 0.0, "label_smoothing": 0.0, "teacher": "", "lambda_teacher": 500.0, "ema": 0.999,
+        "seed": 0, "device": "cpu", "precision": "float32", "compile": False, "tensorboard": False, "sample_every": 5,
+        "save_every": 3,
+    }  # fmt: skip
+    names = ("format", "version", "model", "image_size", "labels", "iteration", "generator", "averaged_generator")
+    names += ("discriminator", "g_optimizer", "d_optimizer", "g_scaler", "d_scaler")
+    path = tmp_path / "old.pt"
+    torch.save({name: stored[name] for name in names} | {"config": config}, path)
+    state = resume(path, [data], iterations=8)
+    train(state, [data], tmp_path, ALONE)
+    assert state.iteration == 8
