@@ -1,4 +1,4 @@
-"""`python -m export`: export a checkpoint to an ONNX file."""
+"""`python -m export`: export a checkpoint to an ONNX file; `python -m export norms`: which statistics it needs."""
 
 from __future__ import annotations
 
@@ -27,21 +27,23 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg]
         return height, width
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Checkpoint of `python -m training`, or 200000-G.ckpt of the authors' code.",
-)
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The ONNX file to write.")
-@click.option("--image-size", type=ImageSize(), help="128 or WIDTHxHEIGHT  [default: as trained; 128 if unknown]")
-@click.option(
+_labels_option = click.option(
     "--labels",
     multiple=True,
     metavar="[DATASET:]A,B,...",
     help="Labels of a checkpoint of the authors' code, in the order of training; repeat for each data set.",
 )
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="Checkpoint of python -m training, or 200000-G.ckpt of the authors' code.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="The ONNX file to write.")
+@click.option("--image-size", type=ImageSize(), help="128 or WIDTHxHEIGHT  [default: as trained; 128 if unknown]")
+@_labels_option
 @click.option(
     "--weights",
     type=click.Choice(["best", "averaged", "last"]),
@@ -49,10 +51,22 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Which copy of a checkpoint's generator to export: the moving average, the last one, or the better one.",
 )
+@click.pass_context
 def main(
-    checkpoint: Path, output: Path, image_size: tuple[int, int] | None, labels: tuple[str, ...], weights: str
+    ctx: click.Context,
+    checkpoint: Path | None,
+    output: Path | None,
+    image_size: tuple[int, int] | None,
+    labels: tuple[str, ...],
+    weights: str,
 ) -> None:
     """Export a generator to ONNX and check that it gives the same pictures as PyTorch."""
+    if ctx.invoked_subcommand:
+        if checkpoint or output:
+            raise click.UsageError(f"options of {ctx.invoked_subcommand} go after its name")
+        return
+    if checkpoint is None or output is None:
+        raise click.UsageError("--checkpoint and --output are required; for example: --checkpoint CKPT --output g.onnx")
     from export.generator import load_generator
     from export.graph import to_onnx
     from export.parity import prove
@@ -77,6 +91,23 @@ def main(
         f"{output}: {size[1]}x{size[0]}, {len(loaded.space.names)} labels, {described}, {len(data) / 1e6:.1f} MB; "
         f"at most {parity['max_levels']} of 255 levels from PyTorch"
     )
+
+
+@main.command()
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="The checkpoint to render.")
+@_labels_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="norm-modes.png",
+    show_default=True,
+    help="The picture to write.",
+)
+def norms(checkpoint: Path, labels: tuple[str, ...], output: Path) -> None:
+    """Render a checkpoint with instance and with running statistics, and report which are right."""
+    from export.norms import compare_norms
+
+    click.echo(compare_norms(checkpoint, labels, output))
 
 
 if __name__ == "__main__":

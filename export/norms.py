@@ -10,14 +10,12 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 from torch import nn
 
 from export.generator import Loaded, load_generator
 from export.graph import InferenceGraph
-from stargan_rt.cli.terminal import run
 from stargan_rt.errors import ExportError
 from stargan_rt.grid import captioned_grid
 from stargan_rt.images import read_image, resize, write_image
@@ -71,27 +69,24 @@ def distances(loaded: Loaded, output: Path) -> dict[str, float]:
     return differences
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True)
-@click.option("--labels", multiple=True, metavar="[DATASET:]A,B,...", help="Labels of a bare state dict.")
-@click.option("--output", type=click.Path(path_type=Path), default="norm-modes.png", show_default=True)
-def main(checkpoint: Path, labels: tuple[str, ...], output: Path) -> None:
-    """Render a checkpoint with instance and with running statistics, and say which is right."""
+def compare_norms(checkpoint: Path, labels: tuple[str, ...], output: Path) -> str:
+    """Render a checkpoint in both modes into `output` and return the verdict in words.
+
+    Raises:
+        ExportError: the checkpoint can't be loaded, or has running statistics for only some of its norms.
+    """
     loaded = load_generator(checkpoint, labels, unnamed=True)
     if not loaded.running:
-        click.echo(f"{checkpoint} has no running statistics: instance statistics are the only mode, and right")
-        return
+        return f"{checkpoint} has no running statistics: instance statistics are the only mode, and right"
     found = distances(loaded, output)
-    for mode, distance in found.items():
-        click.echo(f"{mode} statistics: {distance:.1f} levels of 255 from the input on average")
+    lines = [
+        f"{mode} statistics: {distance:.1f} levels of 255 from the input on average" for mode, distance in found.items()
+    ]
     instance, running = found["instance"], found["running"]
     if running >= CLEAR * instance:
-        click.echo(f"right: instance statistics, which export uses; see {output}")
+        verdict = "right: instance statistics, which export uses"
     elif instance >= CLEAR * running:
-        click.echo(f"right: running statistics, unlike StarGAN's; export would give other pictures; see {output}")
+        verdict = "right: running statistics, unlike StarGAN's; export would give other pictures"
     else:
-        click.echo(f"the pictures do not tell: instance statistics are what the authors' code uses; see {output}")
-
-
-if __name__ == "__main__":
-    run(main)
+        verdict = "not clear from the pictures; the authors' code uses instance statistics"
+    return "\n".join([*lines, f"{verdict}; see {output}"])

@@ -1,35 +1,30 @@
-"""`stargan-rt doctor`: what is here, and whether a model does what it should."""
+"""What `stargan-rt doctor` checks: the machine, and whether every label of an engine has an effect."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
-import os
 import platform
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-import stargan_rt
 from stargan_rt import backends, machine
+from stargan_rt.cuda.driver import gpu
 from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
 from stargan_rt.images import read_image, resize
 from stargan_rt.models import bundled_samples
 
 MIN_EFFECT = 0.5
-"""Mean change in levels of 255 below which a label is said to do nothing."""
+"""Mean change in levels of 255 below which a label counts as having no effect."""
 
 
 def environment() -> dict[str, str]:
-    """Name → finding: versions, GPU, driver, CUDA, TensorRT and backends, with the reason of what is missing."""
+    """Return versions, GPU, driver, CUDA, TensorRT and backends by name, with the reason why something is missing."""
     found = {
         "stargan-rt": importlib.metadata.version("stargan-rt"),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "CPU": f"{machine.cpu()}, {os.cpu_count()} cores",
+        "CPU": f"{machine.cpu()}, {machine.cores()} cores",
         "GPU": machine.gpu() or "no NVIDIA GPU found (nvidia-smi is missing or fails)",
         "CUDA compiler": machine.first_line(["nvcc", "--version"], pick="release") or "nvcc not found",
         "TensorRT": _package("tensorrt"),
@@ -38,16 +33,13 @@ def environment() -> dict[str, str]:
         "PyTorch": _package("torch"),
         "OpenCV": cv2.__version__,
     }
-    for name in backends.BACKENDS:
-        reason = backends.unavailable(name)
-        found[f"backend {name}"] = reason or f"ready, {backends.version(name)}"
-    return found
+    return found | {f"backend {name}": _backend(name) for name in backends.BACKENDS}
 
 
 def label_effects(engine: Engine) -> dict[str, float]:
-    """Label → how much it changes the picture: mean difference in levels of 255 between setting it and not.
+    """Return how much each label changes the output: the mean difference, in levels of 255, between setting it and not.
 
-    A label whose output equals that of the opposite request was never learned, or is not wired in.
+    A label whose output equals that of the opposite request was never learned, or is not connected in the graph.
     """
     images = [resize(read_image(path), engine.size) for path in bundled_samples()]
     effects = {}
@@ -60,27 +52,23 @@ def label_effects(engine: Engine) -> dict[str, float]:
     return effects
 
 
-def render_norm_modes(checkpoint: Path, labels: tuple[str, ...], output: Path) -> None:
-    """Renders a checkpoint with instance and with running statistics and says which is right.
+def _backend(name: str) -> str:
+    if reason := backends.unavailable(name):
+        return reason
+    version = backends.version(name)
+    if name not in backends.PLANS or (reason := _no_gpu()) is None:
+        return f"ready, {version}"
+    builds = "; builds engines for named GPUs with stargan-rt build --target" if name == "tensorrt-rtx" else ""
+    return f"installed ({version}), but no usable GPU: {reason}{builds}"
 
-    The networks live in the checkout, not in the installed package, so a process of its own does it.
 
-    Raises:
-        MissingDependencyError: not run from a checkout, or PyTorch is not installed.
-        SystemExit: the checkpoint can't be rendered; its message has been printed.
-    """
-    checkout = Path(stargan_rt.__file__).parents[1]
-    if not (checkout / "export" / "norms.py").is_file() or importlib.util.find_spec("torch") is None:
-        raise MissingDependencyError(
-            "rendering a checkpoint needs PyTorch and the networks, which are not in the installed package; "
-            "in a checkout of stargan-rt run: pip install -e '.[export]' && stargan-rt doctor --checkpoint CKPT"
-        )
-    command = [sys.executable, "-m", "export.norms"]
-    command += ["--checkpoint", str(checkpoint.resolve()), "--output", str(output.resolve())]
-    for entry in labels:
-        command += ["--labels", entry]
-    if code := subprocess.run(command, cwd=checkout, check=False).returncode:
-        raise SystemExit(code)
+def _no_gpu() -> str | None:
+    """Return why no GPU can be used; None where one can."""
+    try:
+        architecture, reason = gpu()
+    except MissingDependencyError as error:
+        return str(error)
+    return None if architecture else reason
 
 
 def _package(name: str) -> str:

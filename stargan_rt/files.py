@@ -47,8 +47,9 @@ CACHE_MEND = "make room, or set STARGAN_RT_CACHE to another folder"
 
 
 def cache_folder() -> Path:
-    """Where stargan-rt keeps what it can make again: ``$STARGAN_RT_CACHE``, else the user's cache folder."""
+    """Return the folder for files that can be made again: ``$STARGAN_RT_CACHE``, else in the user's cache folder."""
     if chosen := os.environ.get("STARGAN_RT_CACHE"):
         return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "stargan-rt"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("stargan-rt", appauthor=False)

@@ -1,4 +1,4 @@
-"""`stargan-rt bench`."""
+"""`stargan-rt bench`: how fast an engine is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import click
 
 from stargan_rt.bench.config import BenchConfig
 from stargan_rt.cli.flags import given, setting_flags
-from stargan_rt.cli.options import PATH, engine_options, load
+from stargan_rt.cli.options import PATH, engine_options, json_option, load
 
 
 @click.command()
 @engine_options
 @setting_flags(BenchConfig)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option("--plot", type=PATH, help="Picture of the latency distribution and the batch curve; needs matplotlib.")
 def bench(
     engine: str, backend: str, threads: int | None, lanes: int, as_json: bool, plot: Path | None, **flags: Any
@@ -26,7 +26,7 @@ def bench(
 
     config = BenchConfig(**given(flags))
     if plot:
-        figure_class()  # a missing matplotlib is said before the measuring
+        figure_class()  # report a missing matplotlib before measuring
     with load(engine, backend, threads, lanes) as loaded:
         report = measure(loaded, engine, config, threads=threads, progress=lambda phase: click.echo(phase, err=True))
     if plot:

@@ -1,19 +1,21 @@
-"""What the commands share: parameter types, and the options that choose an engine."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from stargan_rt.engine import Engine
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-class NamedPath(click.Path):
-    """A path; an empty one, as of an unset variable in a script, would mean the current folder."""
+
+class NonEmptyPath(click.Path):
+    """A path; an empty one, as from an unset variable in a script, would mean the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -21,33 +23,40 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-PATH = NamedPath(path_type=Path)
+PATH = NonEmptyPath(path_type=Path)
+
+engine_option = click.option(
+    "--engine",
+    default="avatars",
+    show_default=True,
+    metavar="FILE",
+    help="Engine or ONNX file; 'avatars' is the bundled model.",
+)
+backend_option = click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime.",
+)
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+lanes_option = click.option(
+    "--lanes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of calls that may run concurrently; for many images use as many as CPU cores, or 2 on a GPU.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose an engine, the same for every command."""
-    for option in (
-        click.option(
-            "--lanes",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            help="Calls under way at a time: as many as CPU cores, or 2 on a GPU, is best for many images.",
-        ),
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads  [default: all cores]"),
-        click.option(
-            "--backend", default="auto", metavar="NAME", help="auto, tensorrt, tensorrt-rtx, openvino or onnxruntime."
-        ),
-        click.option(
-            "--engine", default="avatars", metavar="FILE", help="Engine or ONNX file, or 'avatars', the bundled model."
-        ),
-    ):
-        command = option(command)
-    return command
+def engine_options(command: Command) -> Command:
+    """Add the options that choose an engine, the same for every command that runs one."""
+    return engine_option(backend_option(threads_option(lanes_option(command))))
 
 
-def load(engine: str, backend: str, threads: int | None, lanes: int = 1) -> Engine:
-    """Loads what `engine_options` chose."""
+def load(engine: str, backend: str = "auto", threads: int | None = None, lanes: int = 1) -> Engine:
+    """Load the engine that `engine_options` chose."""
     from stargan_rt.engine import Engine
 
     return Engine.load(engine, backend=backend, threads=threads, lanes=lanes)

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
@@ -25,7 +24,7 @@ from stargan_rt.errors import InputError, StarGANError
 from stargan_rt.images import Color, Image, Images, Pixels, fitted, is_one_image, resize
 from stargan_rt.labels import Label, Labels, LabelSpace, is_one_label
 from stargan_rt.manifest import Manifest, read_manifest
-from stargan_rt.models import BUNDLED, bundled_model
+from stargan_rt.models import model_path
 from stargan_rt.profiling import Profile
 
 if TYPE_CHECKING:
@@ -100,9 +99,7 @@ class Engine:
             raise InputError(f"threads must be at least 1; got {threads}")
         if lanes < 1:
             raise InputError(f"lanes must be at least 1; got {lanes}")
-        if path in BUNDLED:
-            path = bundled_model(str(path))
-        path = Path(path)
+        path = model_path(path)
         options = backends.RunOptions(threads=threads, lanes=lanes)
         if labels is not None:
             return cls(*backends.create_bare(backend, path, labels, options), lanes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +14,16 @@ BUNDLED = ("avatars",)
 def bundled_model(name: str) -> Path:
     """Return the path of the ONNX file of a bundled model, such as ``"avatars"``."""
     return Path(str(files(__name__) / f"{name}.onnx"))
+
+
+def is_bundled(name: str | os.PathLike[str]) -> bool:
+    """Return whether `name` is the name of a bundled model and not a path."""
+    return os.fspath(name) in BUNDLED
+
+
+def model_path(name: str | os.PathLike[str]) -> Path:
+    """Return the file of a bundled model, given its name; anything else is returned as a path."""
+    return bundled_model(os.fspath(name)) if is_bundled(name) else Path(name)
 
 
 def bundled_faces() -> list[Pixels]:

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +53,14 @@ def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("STARGAN_RT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     assert cache_folder() == tmp_path / "x" / "stargan-rt"
+    if sys.platform == "linux":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        assert cache_folder() == Path.home() / ".cache" / "stargan-rt"
+
+
+def test_the_cache_on_macos_is_in_its_own_folder(tmp_path):
+    """In a process of its own, since platformdirs chooses when it is imported."""
+    code = "import sys; sys.platform = 'darwin'; from stargan_rt.files import cache_folder; print(cache_folder())"
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == str(tmp_path / "Library" / "Caches" / "stargan-rt"), done.stderr

@@ -6,11 +6,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
+from export.__main__ import main as export_main
 from export.generator import load_generator
 from export.graph import InferenceGraph, to_onnx
-from export.norms import distances
 from export.parity import prove
 from stargan_rt import Engine, ExportError, InputError, LabelSpace
 from stargan_rt.images import read_image, resize
@@ -210,6 +211,28 @@ def test_norm_modes_are_told_apart_by_what_they_change(tmp_path):
     for key in state:  # statistics of pictures that were never seen, as after a change of domain
         if key.endswith("running_var"):
             state[key] = torch.full_like(state[key], 50.0)
-    found = distances(load_generator(save(state, tmp_path / "G.ckpt"), ["a,b"]), tmp_path / "modes.png")
-    assert found["running"] > 1.2 * found["instance"]
+    path = save(state, tmp_path / "G.ckpt")
+    result = CliRunner().invoke(
+        export_main, ["norms", "--checkpoint", str(path), "--labels", "a,b", "--output", str(tmp_path / "modes.png")]
+    )
+    assert "right: instance statistics, which export uses" in result.output
     assert (tmp_path / "modes.png").exists()
+
+
+def test_a_checkpoint_without_running_statistics_needs_no_picture(checkpoint, tmp_path):
+    result = CliRunner().invoke(export_main, ["norms", "--checkpoint", str(checkpoint)])
+    assert "no running statistics" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--checkpoint and --output are required"),
+        (["--checkpoint", "G.ckpt"], "--checkpoint and --output are required"),
+        (["--checkpoint", "G.ckpt", "norms", "--checkpoint", "G.ckpt"], "options of norms go after its name"),
+    ],
+)
+def test_missing_options_of_the_command_are_named(arguments, message):
+    result = CliRunner().invoke(export_main, arguments)
+    assert result.exit_code == 2
+    assert message in result.output

@@ -1,0 +1,65 @@
+"""`stargan-rt translate`: image files and folders of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stargan_rt.cli.options import PATH, engine_options, load
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="FILE_OR_FOLDER...")
+@click.option("--label", help="What to change: 'Blond_Hair', 'Blond_Hair, happy' or 'happy=0.7'.")
+@click.option("--all", "every", is_flag=True, help="Translate into every domain.")
+@click.option("--output", type=PATH, required=True, help="File, or folder for several results.")
+@click.option("--keep-size", is_flag=True, help="Resize results back to the size of their image.")
+@engine_options
+def translate(
+    inputs: tuple[Path, ...],
+    label: str | None,
+    every: bool,
+    output: Path,
+    keep_size: bool,
+    engine: str,
+    backend: str,
+    threads: int | None,
+    lanes: int,
+) -> None:
+    """Translate image files, and the images in folders."""
+    from stargan_rt.engine.folder import list_jobs, translate_files
+    from stargan_rt.errors import InputError
+
+    if (label is None) == (not every):
+        raise click.UsageError("give either --label LABEL or --all")
+    with load(engine, backend, threads, lanes) as loaded:
+        labels = loaded.labels.names if label is None else (label,)
+        for each in labels:  # report a wrong label before any image is read
+            loaded.labels.passes(each)
+        jobs = list_jobs(inputs, labels, output)
+        failed = 0
+        if len(jobs) == 1:
+            for _, error in translate_files(loaded, jobs, keep_size):
+                if error:
+                    raise error
+            return
+        from rich.console import Console
+        from rich.progress import track
+
+        done = 0
+        console = Console(stderr=True)
+        try:
+            for job, error in track(
+                translate_files(loaded, jobs, keep_size), "Translating", len(jobs), console=console
+            ):
+                done += 1
+                if error:
+                    failed += 1
+                    console.print(f"skipped {job.source}: {error}", markup=False, highlight=False)
+        except KeyboardInterrupt:
+            click.echo(f"stopped after {done} of {len(jobs)} images; every file in {output} is complete", err=True)
+            raise SystemExit(1) from None
+        click.echo(f"translated {len(jobs) - failed} of {len(jobs)} images into {output}", err=True)
+    if failed:
+        raise InputError(f"{failed} of {len(jobs)} images could not be translated, see above")
