@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from stargan_rt.cli import terminal
 from stargan_rt.cli.flags import given, setting_flags
 from stargan_rt.cli.options import PATH
 from stargan_rt.errors import InputError
-from training.config import PRESETS, TrainConfig
+from training.config import PRESETS, EvalConfig, TrainConfig
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -43,72 +44,35 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
 
 
 @main.command()
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Of `train`.")
-@click.option("--engine", help="An engine or ONNX file instead, or 'avatars'; needs --seen.")
-@click.option("--seen", multiple=True, help="What it was trained on, as for `train`  [default: the checkpoint knows]")
-@click.option("--data", multiple=True, help="Unseen images, as for `train`, one a data set of the model, in its order.")
-@click.option("--on", default=0, help="Number of the data set whose images are translated.")
-@click.option("--weights", type=click.Choice(["best", "averaged", "last"]), default="best", help="Of the checkpoint.")
-@click.option("--classifier-steps", default=1500, help="Steps of the classifier's training, of 32 images.")
-@click.option("--device", default="cpu", help="'cpu' or 'cuda'.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for report.json and grid.png.")
-def evaluate(
-    checkpoint: Path | None,
-    engine: str | None,
-    seen: tuple[str, ...],
-    data: tuple[str, ...],
-    on: int,
-    weights: str,
-    classifier_steps: int,
-    device: str,
-    out: Path,
-) -> None:
-    """Say how good a generator is on images that it never saw.
+@click.option("--checkpoint", type=PATH, help="Checkpoint of `train`.")
+@click.option("--engine", metavar="NAME", help="Instead: an engine, an ONNX file or a bundled model, such as avatars.")
+@click.option("--out", type=PATH, required=True, help="Folder for report.json and grid.png.")
+@setting_flags(EvalConfig)
+def evaluate(checkpoint: Path | None, engine: str | None, out: Path, **flags: Any) -> None:
+    """Measure a generator on images that it has not seen.
 
-    The classifiers that judge it are trained on the data the generator was trained on.
+    Classifiers trained on the real training images recognise the labels of its translations. On avatars, translations
+    are also compared with drawings of the same people with the other label.
     """
-    import json
-
     from rich.console import Console
 
-    from stargan_rt import Engine
     from stargan_rt.files import written_whole
     from stargan_rt.images import write_image
-    from training import evaluate as evaluation
-    from training.checkpoint import trained_generator
-    from training.classifier import trained_classifier
-    from training.data.open import held_out, open_dataset, truth_of
+    from training.subject import Subject
 
-    judged: Any
-    if (checkpoint is None) == (engine is None) or (engine is not None and not seen):
-        raise InputError("give --checkpoint, or --engine with --seen for each data set that it was trained on")
+    config = EvalConfig(**given(flags))
+    if (checkpoint is None) == (engine is None):
+        raise InputError("give either --checkpoint or --engine")
     if checkpoint is not None:
-        judged, space, config, iteration = trained_generator(checkpoint, weights, device)
-        seen, size = seen or config.data, config.image_size
-        settings = {"checkpoint": checkpoint.name, "iteration": iteration, "weights": weights}
+        subject = Subject.from_checkpoint(checkpoint, config.weights, config.device)
     else:
-        loaded = Engine.load(str(engine))
-        if loaded.size[0] != loaded.size[1]:
-            raise InputError(f"data sets are square; {engine} takes {loaded.size[1]}x{loaded.size[0]}")
-        judged, space, size, device = evaluation.of_engine(loaded), loaded.labels, loaded.size[0], "cpu"
-        settings = {"engine": Path(str(engine)).name, "precision": loaded.precision, "backend": loaded.backend}
-    unseen = data or tuple(held_out(text) for text in seen)
-    parts = len(space.datasets)
-    if len(seen) != parts or len(unseen) != parts or not 0 <= on < parts:
-        raise InputError(f"the model has {parts} data sets; give --data (and --seen) for each, and --on one of them")
-    known = [open_dataset(text, size) for text in seen]
-    others = [open_dataset(text, size) for text in unseen]
-    if any(a.names != tuple(b) for a, b in zip([*known, *others], [*space.datasets.values()] * 2, strict=True)):
-        raise InputError(
-            f"the data sets have other labels than the model, {dict(space.datasets)}: name them by labels="
-        )
-    classifiers = [trained_classifier(part, classifier_steps, device) for part in known]
-    truth = truth_of(unseen[on], size)
-    report, grid = evaluation.evaluate(judged, space, others, classifiers, on, truth, device)
+        subject = Subject.from_engine(str(engine))
+    report, grid, record = subject.evaluate(config)
     with written_whole(out / "report.json") as temporary:
-        temporary.write_text(json.dumps({**settings, "unseen": unseen, **report.to_dict()}, indent=2) + "\n")
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
     write_image(out / "grid.png", grid)
-    Console().print(report.table())
+    for table in filter(None, (report.table(), report.tone_table())):
+        Console().print(table)
     click.echo(f"{out / 'report.json'}, {out / 'grid.png'}")
 
 

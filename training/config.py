@@ -1,4 +1,4 @@
-"""`TrainConfig`: the settings of a training run, shared by the command line and the checkpoint."""
+"""`TrainConfig` and `EvalConfig`: settings, shared by the command line and the API; a checkpoint stores its own."""
 
 from __future__ import annotations
 
@@ -176,3 +176,30 @@ class TrainConfig:
         """Return the factor of both learning rates at an iteration (paper, appendix 7.2)."""
         left = self.iterations - iteration
         return min(1.0, left / self.decay_iterations) if self.decay_iterations else 1.0
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Settings of an evaluation; the help text of each field documents it."""
+
+    seen: tuple[str, ...] = setting(
+        (),
+        "data set that it was trained on, as for `train`; repeat for a joint model",
+        repeat=True,
+        shown_default="as the checkpoint says; bundled models: as in the preset avatars-128",
+    )
+    data: tuple[str, ...] = setting(
+        (),
+        "unseen images, as for `train`; repeat for a joint model, in its order",
+        repeat=True,
+        shown_default="other avatars, or the test split",
+    )
+    on: int = setting(0, "number of the data set whose images are translated", at_least=0)
+    weights: str = setting(
+        "best", "which copy of a checkpoint's generator is evaluated", choices=("best", "averaged", "last")
+    )
+    classifier_steps: int = setting(1500, "training steps of each classifier, with 32 images", at_least=1)
+    device: str = setting("cpu", "'cpu' or 'cuda'; engines run where they were built for")
+
+    def __post_init__(self) -> None:
+        check(self)

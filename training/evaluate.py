@@ -1,106 +1,36 @@
-"""How good a generator is, measured on images that it never saw.
+"""Measure a generator on images that it has not seen.
 
-As in the paper (section 5.4), a classifier trained on real images judges translated ones. Beside it
-stand the reconstruction error, what should have stayed and did, a Fréchet distance in the
-classifier's features, and on avatars the distance to the ground truth.
+As in the paper (section 5.4), a classifier trained on real images is applied to translated ones. The report adds the
+reconstruction error, the share of attributes that were kept, a Fréchet distance in the classifier's features, and
+for avatars the similarity to the ground truth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+import cv2
 import numpy as np
 import torch
-from rich.table import Table
 from torch import Tensor
 
-from stargan_rt import Engine
 from stargan_rt.grid import captioned_grid
 from stargan_rt.labels import LabelSpace
 from stargan_rt.quality import psnr, ssim
-from training.classifier import NAME, Classifier, classify
+from training.classifier import Classifier, classify
 from training.data.dataset import Dataset, to_network, to_pictures
 from training.data.open import Truth
+from training.report import Group, Report, Score
 from training.targets import Part, parts, single_changes
 
 Translator: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Images float ``(n, 3, h, w)`` in [-1, 1] and labels ``(n, dim)`` → images; a `Generator`, or `of_engine`."""
+"""Maps images, float ``(n, 3, h, w)`` in [-1, 1], and label vectors ``(n, dim)`` to translations, like a generator."""
 BATCH = 16
 SHOWN = 6
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well images are translated to one label.
-
-    Attributes:
-        real_accuracy: share of real images of the label that the classifier recognises.
-        accuracy: the same for translated images.
-        changed: the same for those of them whose source does not show the target; None where all do.
-        kept: share of the other attributes that the classifier sees as it saw them in the source.
-        psnr_db, ssim: means, to the ground truth, over images that must change; None where there is none.
-        untouched_db: mean PSNR of those images themselves to the ground truth: what doing nothing gives.
-    """
-
-    real_accuracy: float
-    accuracy: float
-    changed: float | None
-    kept: float
-    psnr_db: float | None = None
-    ssim: float | None = None
-    untouched_db: float | None = None
-
-    @property
-    def relative_accuracy(self) -> float:
-        """How often the target is recognised, as a share of how often it is in real images."""
-        return self.accuracy / self.real_accuracy if self.real_accuracy else float("nan")
-
-
-@dataclass(frozen=True)
-class Report:
-    """Of one generator on one data set.
-
-    Attributes:
-        data: name of the data set whose images were translated.
-        images: how many, each to every label.
-        scores: label → score.
-        reconstruction_levels: mean absolute difference of G(G(x, target), source) to x, in levels of 255.
-        frechet: Fréchet distance between real and translated images in `features`.
-        features: the feature network.
-    """
-
-    data: str
-    images: int
-    scores: dict[str, Score]
-    reconstruction_levels: float
-    frechet: float
-    features: str = NAME
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        scores = {n: asdict(s) | {"relative_accuracy": s.relative_accuracy} for n, s in self.scores.items()}
-        return asdict(self) | {"scores": scores}
-
-    def table(self) -> Table:
-        """For the terminal."""
-        caption = (
-            f"reconstruction {self.reconstruction_levels:.2f} levels of 255; "
-            f"Fréchet distance {self.frechet:.2f} ({self.features})"
-        )
-        title = f"{self.images} unseen images of {self.data}, each to every label"
-        table = Table(title=title, caption=caption, box=None, padding=(0, 2, 0, 0))  # nine columns fit in 80 characters
-        headings = ("real", "trans-\nlated", "rela-\ntive", "changed", "kept", "PSNR\ndB", "SSIM", "un-\ntouched\ndB")
-        table.add_column("label", no_wrap=True)
-        for heading in headings:
-            table.add_column(heading, justify="right")
-        for name, s in self.scores.items():
-            shares = (s.real_accuracy, s.accuracy, s.relative_accuracy, s.changed, s.kept)
-            truth = (s.psnr_db, s.ssim, s.untouched_db)
-            cells = [("{:.1%}", v) for v in shares] + [("{:.2f}", v) for v in truth]
-            table.add_row(name, *("–" if value is None else form.format(value) for form, value in cells))
-        return table
+"""Images in the picture of translations."""
+FLAT = 5
+"""A pixel of a drawing lies in a flat area if the square of this side around it has one colour."""
 
 
 def evaluate(
@@ -111,49 +41,53 @@ def evaluate(
     on: int = 0,
     truth: Truth | None = None,
     device: str = "cpu",
+    tones: Sequence[str] | None = None,
 ) -> tuple[Report, np.ndarray]:
-    """Translates the images of one data set into every label of the space, also those of other sets.
+    """Translate the images of one data set to every label, also those of the other data sets, and score the results.
 
     Args:
         generator: in evaluation mode, on `device`.
         space: its labels.
-        datasets: unseen images, one a data set of `space`, in its order.
-        classifiers: of each data set's labels, trained on other images of it.
+        datasets: unseen images, one data set for each of `space`, in its order.
+        classifiers: classifiers of each data set's labels, trained on other images of it.
         on: number of the data set whose images are translated.
-        truth: gives the ground truth of a translation.
+        truth: draws the ground truth of translations.
+        device: device of the generator.
+        tones: skin tone of each image, for scores by skin tone.
 
     Returns:
-        The report, and a captioned picture of some translations, uint8 ``(H, W, 3)``.
+        The report, and a picture of some translations with captions, uint8 ``(H, W, 3)`` RGB.
     """
     layout, images = parts(space), datasets[on].images
     own = torch.from_numpy(datasets[on].labels)
     source = layout[on].vector(own)
-    seen = [_Seen(c, p) for c, p in zip(classifiers, layout, strict=True)]
-    before = [judge.predict(images) for judge in seen]
+    recognisers = [_Recogniser(c, p) for c, p in zip(classifiers, layout, strict=True)]
+    before = [recogniser.predict(images) for recogniser in recognisers]
     real_features = classify(classifiers[on], images)[1]
 
     scores: dict[str, Score] = {}
     columns, features, errors = [images[:SHOWN]], [], []
     for number, part in enumerate(layout):
-        # Of another data set's labels nothing is known: name one, leave the rest unspecified.
+        # The images' labels of another data set are unknown: specify one label and leave the others unspecified.
         known = own if number == on else torch.full((len(images), len(datasets[number].names)), space.unspecified)
         names = space.names[part.where]
-        real = seen[number].predict(datasets[number].images) == (datasets[number].labels > 0.5)
+        real = recognisers[number].predict(datasets[number].images) == (datasets[number].labels > 0.5)
         for index, (name, change) in enumerate(zip(names, single_changes(known, part), strict=True)):
-            wanted = change[:, index].numpy() > 0.5
+            target = change[:, index].numpy() > 0.5
             pictures, error = translate(generator, images, part.vector(change), source, device)
-            after = [judge.predict(pictures) for judge in seen]
+            after = [recogniser.predict(pictures) for recogniser in recognisers]
             shares = [
-                judge.unchanged(b, a, skip=int(part.unit[index]) if n == number else None)
-                for n, (judge, b, a) in enumerate(zip(seen, before, after, strict=True))
+                recogniser.unchanged(b, a, skip=int(part.unit[index]) if n == number else None)
+                for n, (recogniser, b, a) in enumerate(zip(recognisers, before, after, strict=True))
             ]
-            right, to_change = after[number][:, index] == wanted, before[number][:, index] != wanted
-            scores[name] = Score(
-                _real_accuracy(real[:, index], datasets[number].labels[:, index] > 0.5, wanted),
-                float(right.mean()),
-                float(right[to_change].mean()) if to_change.any() else None,
-                float(np.mean([share for share in shares if share is not None])) if any(shares) else 1.0,
-                **(_against(truth(name, wanted), pictures, images) if truth else {}),
+            kept = [share for share in shares if share is not None]
+            scores[name] = _score(
+                real_accuracy=_real_accuracy(real[:, index], datasets[number].labels[:, index] > 0.5, target),
+                right=after[number][:, index] == target,
+                differs=before[number][:, index] != target,
+                kept=float(np.mean(kept)) if kept else 1.0,
+                similarity=_Similarity(truth(name, target), pictures, images) if truth else None,
+                tones=tones,
             )
             columns.append(pictures[:SHOWN])
             features.append(classify(classifiers[on], pictures)[1])
@@ -167,7 +101,7 @@ def evaluate(
 def translate(
     generator: Translator, images: np.ndarray, target: Tensor, source: Tensor, device: str = "cpu"
 ) -> tuple[np.ndarray, float]:
-    """Translated pictures uint8 ``(n, h, w, 3)``, and the mean error of the way back in levels of 255."""
+    """Return translations, uint8 ``(n, h, w, 3)``, and the mean reconstruction error in levels of 255."""
     pictures, error = [], 0.0
     for start in range(0, len(images), BATCH):
         rows = slice(start, start + BATCH)
@@ -179,18 +113,14 @@ def translate(
     return np.concatenate(pictures), error / len(images)
 
 
-def of_engine(engine: Engine) -> Translator:
-    """What an engine's users get, to be judged like a generator."""
-    return lambda image, label: to_network(engine.translate(to_pictures(image), label.numpy()))
-
-
-class _Seen:
-    """What a classifier sees: for every label yes or no, in a group of labels exactly one yes."""
+class _Recogniser:
+    """Applies a classifier: yes or no for every label, and exactly one yes in every group of labels."""
 
     def __init__(self, classifier: Classifier, part: Part) -> None:
         self.classifier, self.unit = classifier, part.unit.numpy()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return bool ``(n, c)`` for images, uint8 ``(n, h, w, 3)``."""
         logits, _ = classify(self.classifier, images)
         yes = logits > 0
         for unit in np.unique(self.unit):
@@ -200,35 +130,83 @@ class _Seen:
         return yes
 
     def unchanged(self, before: np.ndarray, after: np.ndarray, skip: int | None) -> float | None:
-        """Share of units, but `skip`, that are seen alike."""
+        """Return the share of units, except `skip`, with the same prediction; None if there are no others."""
         same = [(before == after)[:, self.unit == u].all(axis=1).mean() for u in np.unique(self.unit) if u != skip]
         return float(np.mean(same)) if same else None
 
 
-def _real_accuracy(right: np.ndarray, has: np.ndarray, wanted: np.ndarray) -> float:
-    """Accuracy on real images with the label and without it, in the shares in which either is wanted."""
-    share = float(wanted.mean())
+class _Similarity:
+    """Similarity of each translation to its ground truth, each ``(n,)``; NaN for images that must not change.
+
+    An image that already shows the label needs no translation and would raise the means.
+    """
+
+    def __init__(self, truth: np.ndarray, pictures: np.ndarray, images: np.ndarray) -> None:
+        self.changes = np.array([(t != i).any() for t, i in zip(truth, images, strict=True)])
+        pairs = [(t, p, i) if c else None for t, p, i, c in zip(truth, pictures, images, self.changes, strict=True)]
+        self.psnr_db = np.array([psnr(pair[0], pair[1]) if pair else np.nan for pair in pairs])
+        self.ssim = np.array([ssim(pair[0], pair[1]) if pair else np.nan for pair in pairs])
+        self.flat_rms = np.array([flat_rms(pair[0], pair[1]) if pair else np.nan for pair in pairs])
+        self.untouched_db = np.array([psnr(pair[0], pair[2]) if pair else np.nan for pair in pairs])
+
+
+def flat_rms(truth: np.ndarray, picture: np.ndarray) -> float:
+    """Return the root mean square difference in the flat areas of a drawing, in levels of 255.
+
+    Args:
+        truth: the drawing, uint8 ``(h, w, 3)``.
+        picture: the picture that is compared with it, of the same shape.
+
+    Returns:
+        NaN if the drawing has no flat area.
+    """
+    square = np.ones((FLAT, FLAT), np.uint8)
+    flat = (cv2.dilate(truth, square) == cv2.erode(truth, square)).all(axis=-1)
+    return float(np.sqrt(np.mean((picture[flat].astype(float) - truth[flat]) ** 2))) if flat.any() else float("nan")
+
+
+def _score(
+    real_accuracy: float,
+    right: np.ndarray,
+    differs: np.ndarray,
+    kept: float,
+    similarity: _Similarity | None,
+    tones: Sequence[str] | None,
+) -> Score:
+    """Summarise the results of one label: `right` and `differs` are bool ``(n,)``."""
+    means: dict[str, float | None] = {}
+    if similarity:
+        means = {name: _mean(getattr(similarity, name)) for name in ("psnr_db", "ssim", "flat_rms", "untouched_db")}
+    groups = {}
+    for tone in sorted(set(tones or ())):
+        members = np.array(tones) == tone
+        groups[tone] = Group(
+            int((differs & members).sum()),
+            _mean(right[differs & members]),
+            _mean(similarity.psnr_db[members]) if similarity else None,
+            _mean(similarity.flat_rms[members]) if similarity else None,
+        )
+    return Score(real_accuracy, float(right.mean()), _mean(right[differs]), kept, **means, tones=groups)
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Return the mean without NaN; None if nothing is left."""
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else None
+
+
+def _real_accuracy(right: np.ndarray, has: np.ndarray, target: np.ndarray) -> float:
+    """Return the accuracy on real images, weighted by how often each value of the label is the target."""
+    share = float(target.mean())
     with_it = float(right[has].mean()) if has.any() else float("nan")
     without = float(right[~has].mean()) if not has.all() else float("nan")
     return with_it if share == 1 else without if share == 0 else share * with_it + (1 - share) * without
 
 
-def _against(truth: np.ndarray, pictures: np.ndarray, images: np.ndarray) -> dict[str, float]:
-    # An image that shows the label already needs no translation, and would flatter.
-    trios = [(t, p, i) for t, p, i in zip(truth, pictures, images, strict=True) if (t != i).any()]
-    if not trios:
-        return {}
-    return {
-        "psnr_db": float(np.mean([psnr(t, p) for t, p, _ in trios])),
-        "ssim": float(np.mean([ssim(t, p) for t, p, _ in trios])),
-        "untouched_db": float(np.mean([psnr(t, i) for t, _, i in trios])),
-    }
-
-
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Between Gaussians fitted to two sets of features, ``(n, d)`` each (Heusel et al. 2017)."""
+    """Return the distance between Gaussians fitted to two sets of features, ``(n, d)`` each (Heusel et al. 2017)."""
     difference = a.mean(axis=0) - b.mean(axis=0)
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # The trace of the root of cov_a cov_b: their product is similar to a positive semi-definite matrix.
+    # The roots of the eigenvalues sum to the trace of the root of cov_a cov_b, whose eigenvalues are not negative.
     roots = np.sqrt(np.clip(np.linalg.eigvals(cov_a @ cov_b).real, 0, None))
     return float(difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum())

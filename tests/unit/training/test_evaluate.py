@@ -13,7 +13,7 @@ from training.data.avatars import truth
 from training.data.dataset import Dataset, joint_space
 from training.data.open import held_out, open_dataset, truth_of
 from training.data.spec import DataSpec
-from training.evaluate import evaluate, frechet_distance
+from training.evaluate import evaluate, flat_rms, frechet_distance
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +106,44 @@ def test_the_ground_truth_is_compared_with(random, judge):
     assert all(s.psnr_db == s.untouched_db for s in report.scores.values())
 
 
+def test_groups_of_images_are_scored_by_skin_tone(random, judge):
+    unseen = lights(random, 40)
+    tones = ["dark"] * 10 + ["pale"] * 30
+
+    class HalfWrong(Perfect):
+        """Translates the first ten images of the data set wrongly."""
+
+        def forward(self, image, label):
+            good, bad = super().forward(image, label), Perfect(wrong=True)(image, label)
+            dark = {first.tobytes() for first in unseen.images[:10]}
+            pixels = ((image + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+            return torch.stack([b if p.tobytes() in dark else g for g, b, p in zip(good, bad, pixels, strict=True)])
+
+    def inverted(name, values):
+        return 255 - unseen.images
+
+    report, _ = evaluate(HalfWrong(), joint_space([unseen], 0.5), [unseen], [judge], truth=inverted, tones=tones)
+    for score in report.scores.values():
+        assert score.tones["dark"].changed == 0
+        assert score.tones["pale"].changed > 0.9
+        assert score.tones["dark"].images + score.tones["pale"].images <= 40
+    assert report.worst("changed")[1:] == ("dark", 0.0)
+    assert report.worst("psnr_db")[2] == min(g.psnr_db for s in report.scores.values() for g in s.tones.values())
+    assert report.mean("psnr_db") == pytest.approx(np.mean([s.psnr_db for s in report.scores.values()]))
+    assert report.tone_table().row_count == 2
+
+
+def test_flat_areas_are_those_of_one_colour_in_the_drawing():
+    drawing = np.zeros((20, 20, 3), np.uint8)
+    drawing[:, 10:] = 200
+    picture = drawing.copy()
+    picture[:, 8:12] = 100  # only the edge differs
+    assert flat_rms(drawing, picture) == 0
+    picture = drawing.copy()
+    picture[:, :10] += 6
+    assert flat_rms(drawing, picture) == pytest.approx(6 / 2**0.5)
+
+
 def test_labels_of_another_data_set_are_tried_too(random, judge):
     unseen, others = lights(random, 20), lights(random, 20)
     others = Dataset("others", others.images, others.labels, ("a", "b"))
@@ -162,6 +200,10 @@ def test_the_command(root, tmp_path):
         "psnr_db",
         "kept",
     }
+    assert set(report["scores"]["happy"]["tones"]) <= {"pale", "light", "tan", "brown", "dark"}
+    assert report["means"]["psnr_db"] > 0
+    assert report["worst"]["psnr_db"][0] in report["scores"]
+    assert "by skin tone" in done.stdout
     assert (tmp_path / "report" / "grid.png").exists()
 
 
@@ -180,7 +222,7 @@ def test_an_engine_is_judged_like_a_generator(root, model, tmp_path):
     assert report["engine"] == "g.onnx"
     assert report["precision"] == "fp32"
     assert set(report["scores"]) == set(labels.split(","))
-    assert "--engine with --seen" in call(*data).stderr
+    assert "name each data set with --seen" in call(*data).stderr
     assert "have other labels than the model" in call("--seen=avatars?count=20", *data).stderr
 
 
