@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from stargan_rt.cli.terminal import run
 from stargan_rt.errors import InputError
+from stargan_rt.faces.alignment import ALIGNMENTS
 
 
 class ImageSize(click.ParamType):  # type: ignore[type-arg]
@@ -51,6 +53,11 @@ _labels_option = click.option(
     show_default=True,
     help="Which copy of a checkpoint's generator to export: the moving average, the last one, or the better one.",
 )
+@click.option(
+    "--alignment",
+    type=click.Choice(ALIGNMENTS),
+    help="How the training set shows faces.  [default: as trained; none if unknown]",
+)
 @click.pass_context
 def main(
     ctx: click.Context,
@@ -59,6 +66,7 @@ def main(
     image_size: tuple[int, int] | None,
     labels: tuple[str, ...],
     weights: str,
+    alignment: str | None,
 ) -> None:
     """Export a generator to ONNX and check that it gives the same pictures as PyTorch."""
     if ctx.invoked_subcommand:
@@ -80,7 +88,8 @@ def main(
     model = to_onnx(loaded.generator, loaded.space.dim, size)
     parity = prove(model, loaded.generator, loaded.space, size)
     network = {name: value for name, value in loaded.model.items() if name != "label_dim"}
-    write_to_onnx(Manifest(loaded.space, size, "fp32", source=loaded.source, parity=parity, **network), model)
+    manifest = Manifest(loaded.space, size, "fp32", source=loaded.source, parity=parity, **network)
+    write_to_onnx(dataclasses.replace(manifest, alignment=alignment or loaded.alignment), model)
     data = model.SerializeToString()
     with written_whole(output) as temporary:
         temporary.write_bytes(data)

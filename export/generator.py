@@ -17,6 +17,7 @@ from stargan_rt.manifest import sha256
 from training.architectures import AnyGenerator, new_generator
 from training.checkpoint import generator_weights, is_own, read_checkpoint, require_own
 from training.data.hair import hair_group
+from training.data.spec import alignment_of
 
 RUNNING = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
 
@@ -31,6 +32,7 @@ class Loaded:
         model: arguments of `training.architectures.new_generator`.
         running: running statistics found and left out, by key; empty for most checkpoints.
         source: for the manifest.
+        alignment: how the training set shows faces, for the manifest.
     """
 
     generator: AnyGenerator
@@ -39,6 +41,7 @@ class Loaded:
     model: dict[str, Any]
     running: dict[str, Tensor]
     source: dict[str, Any]
+    alignment: str = "none"
 
 
 def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best", *, unnamed: bool = False) -> Loaded:
@@ -93,7 +96,8 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best"
     if own:
         source |= {"iteration": data["iteration"], "weights": weights}
     size = (data["image_size"], data["image_size"]) if own else None
-    return Loaded(generator.eval(), label_space, size, model, running, source)
+    alignment = alignment_of(data["config"]["data"]) if own else "none"
+    return Loaded(generator.eval(), label_space, size, model, running, source, alignment)
 
 
 def _architecture(state: dict[str, Tensor], path: Path) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Manifest:
         arch: architecture of the generator: ``"paper"``, or ``"lite"`` with fewer multiplications.
         stem: of a lite generator, the side of the pixel blocks that space-to-depth makes one pixel of; else 1.
         bottleneck: by how much the images in the residual blocks are smaller than the input.
+        alignment: how the training set shows faces, one of `stargan_rt.faces.ALIGNMENTS`.
     """
 
     labels: LabelSpace
@@ -54,6 +55,7 @@ class Manifest:
     arch: str = "paper"
     stem: int = 1
     bottleneck: int = 4
+    alignment: str = "none"
 
     @property
     def precision_asked(self) -> str:
@@ -91,6 +93,7 @@ class Manifest:
                 str(data.get("arch", "paper")),
                 int(data.get("stem", 1)),
                 int(data.get("bottleneck", 4)),
+                str(data.get("alignment", "none")),
             )
         except (KeyError, TypeError, ValueError, OverflowError, LabelError) as error:
             raise EngineLoadError(f"the manifest is damaged: {error}") from None

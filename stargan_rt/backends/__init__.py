@@ -1,7 +1,4 @@
-"""The backends, and the choice among them. A backend's vendor package is imported when it is first used.
-
-Private: `Engine` is the interface.
-"""
+"""The backends, and the choice among them. A backend's vendor package is imported when it is first used."""
 
 from __future__ import annotations
 

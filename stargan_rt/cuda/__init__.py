@@ -1,7 +1,4 @@
-"""The GPU side: kernels, compiled by CMake into one fat binary where a CUDA compiler is found.
-
-Private: `Engine` is the interface.
-"""
+"""The GPU side: kernels, compiled by CMake into one fat binary where a CUDA compiler is found."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The models and images that are bundled with the package.
-
-Private: `Engine.load` takes their names.
-"""
+"""The models and images that are bundled with the package."""
 
 from __future__ import annotations
 

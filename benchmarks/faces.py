@@ -1,0 +1,108 @@
+"""`python -m benchmarks faces`: faces found in drawn scenes, and whether their translations are recognised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from rich.progress import track
+
+from benchmarks.scenes import COUNT, scene
+from stargan_rt import Engine
+from stargan_rt.faces import FaceDetector, aligned_region
+from stargan_rt.faces.blend import cut
+from training.classifier import classify, trained_classifier
+from training.data.open import open_dataset
+
+SHARE_FOUND, SHARE_RECOGNISED = 0.95, 0.95
+TRAINED_ON = "avatars?seed=0&count=3000"
+"""What the classifier that judges the translations is trained on."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Of `python -m benchmarks faces`.
+
+    Attributes:
+        scenes: number of scenes.
+        faces: avatars in them.
+        found: avatars that the detector found.
+        false: other places where it found a face.
+        min_score: setting of the detector.
+        recognised: share of translations of aligned faces that the classifier recognises, of all labels that the face
+            does not show.
+        recognised_plain: the same of the avatars' pictures as they were drawn, cut out at the known places.
+        size_error, angle_error, place_error: median and 95th percentile of the aligned crops' relative size error,
+            angle error in degrees, and distance from the true place as a part of the crop's side.
+    """
+
+    scenes: int
+    faces: int
+    found: int
+    false: int
+    min_score: float
+    recognised: float
+    recognised_plain: float
+    size_error: tuple[float, float]
+    angle_error: tuple[float, float]
+    place_error: tuple[float, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the shares are as high as promised."""
+        return self.found >= SHARE_FOUND * self.faces and self.recognised >= SHARE_RECOGNISED * self.recognised_plain
+
+
+def measure(engine: Engine, detector: FaceDetector, scenes: int, min_score: float, steps: int) -> Result:
+    """Run the benchmark.
+
+    Args:
+        engine: with the labels of the avatars.
+        detector: finds the faces.
+        scenes: number of scenes.
+        min_score: setting of the detector, for the record.
+        steps: training steps of the classifier.
+    """
+    aligned, plain, own, errors, false = [], [], [], [], 0
+    for number in track(range(scenes), "Finding faces in scenes"):
+        picture, placed = scene(number)
+        faces = detector.find(picture)
+        hits = [(avatar, face) for avatar in placed if (face := avatar.find(faces)) is not None]
+        false += len(faces) - len({id(face) for _, face in hits})
+        for avatar, face in hits:
+            region = aligned_region(face, engine.manifest.alignment, engine.size)
+            aligned.append(cut(picture, region, engine.size))
+            plain.append(cut(picture, avatar.region, engine.size))
+            own.append(avatar.who.label)
+            errors.append(_errors(np.array(region.matrix), np.array(avatar.region.matrix)))
+    data = open_dataset(TRAINED_ON, engine.size[0])
+    judge = trained_classifier(data, steps)
+    recognised: dict[str, list[bool]] = {"aligned": [], "plain": []}
+    for index, name in track(list(enumerate(data.names)), "Translating"):
+        rows = [row for row, label in enumerate(own) if not label[index]]
+        for kind, crops in (("aligned", aligned), ("plain", plain)):
+            logits = classify(judge, engine.translate([crops[row] for row in rows], name))[0]
+            recognised[kind] += (logits[:, index] > 0).tolist()
+    low, high = (np.quantile(np.array(errors), q, axis=0).round(4).tolist() for q in (0.5, 0.95))
+    spans = list(zip(low, high, strict=True))
+    return Result(
+        scenes,
+        scenes * COUNT,
+        len(own),
+        false,
+        min_score,
+        round(float(np.mean(recognised["aligned"])), 4),
+        round(float(np.mean(recognised["plain"])), 4),
+        spans[0],
+        spans[1],
+        spans[2],
+    )
+
+
+def _errors(found: np.ndarray, true: np.ndarray) -> tuple[float, float, float]:
+    """Return the relative error in size, the error in degrees and the distance of the middles, by the side."""
+    side = float(np.hypot(*true[:, 0]))
+    a, b = (complex(*matrix[:, 0]) for matrix in (found, true))
+    middle = (0.5, 0.5, 1)
+    distance = float(np.hypot(*(found @ middle - true @ middle))) / side
+    return abs(abs(a / b) - 1), abs(float(np.degrees(np.angle(a / b)))), distance
