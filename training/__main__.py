@@ -77,7 +77,24 @@ def evaluate(checkpoint: Path | None, engine: str | None, out: Path, **flags: An
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the PNG files.")
+@click.argument("source", metavar="NAME|FILE.toml")
+@click.option("--out", type=PATH, required=True, help="Folder of all stages; run the command again to continue.")
+@click.option("--scale", default=1.0, show_default=True, help="Factor of iterations and avatars; 0.01 for a trial run.")
+@click.option("--device", help="'cpu' or 'cuda', for all stages  [default: as the recipe says]")
+def recipe(source: str, out: Path, scale: float, device: str | None) -> None:
+    """Run all stages of a recipe, from nothing to exported ONNX files.
+
+    NAME is a bundled recipe, such as avatars. Finished stages are skipped and an unfinished one is resumed.
+    """
+    from training.recipe import Workspace, read_recipe, run_recipe
+
+    if not 0 < scale <= 1:
+        raise InputError(f"--scale must lie in (0, 1]; got {scale:g}")
+    run_recipe(read_recipe(source), Workspace(out, scale, device, click.echo))
+
+
+@main.command()
+@click.option("--out", type=PATH, required=True, help="Folder for the PNG files.")
 @click.option("--people", default="0,1,2,3", help="Numbers of the people, separated by commas.")
 @click.option("--seed", default=1, help="The population; the trainer's own is 0.")
 @click.option("--style", default="avataaars", help="'avataaars' or 'toon-head'.")

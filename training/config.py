@@ -22,6 +22,19 @@ PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets"
 """Path of the settings of each preset, by name."""
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        InputError: there is no such file, or it is not TOML.
+    """
+    try:
+        settings: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"can't read the settings in {path}: {error}") from None
+    return settings
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Settings of a training run; the defaults are the paper's (appendix 7.2).
@@ -163,10 +176,7 @@ class TrainConfig:
         Raises:
             InputError: no such file, not TOML, or a setting that does not exist.
         """
-        try:
-            settings: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"can't read the settings in {path}: {error}") from None
+        settings = read_toml(path)
         known = [field.name for field in dataclasses.fields(cls)]
         if unknown := [name for name in settings if name not in known]:
             raise InputError(f"{path} has unknown settings {', '.join(unknown)}; known: {', '.join(known)}")
