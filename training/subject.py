@@ -11,7 +11,7 @@ import numpy as np
 from stargan_rt import Engine
 from stargan_rt.errors import InputError
 from stargan_rt.labels import LabelSpace
-from stargan_rt.models import BUNDLED
+from stargan_rt.models import is_bundled
 from training.checkpoint import trained_generator
 from training.classifier import trained_classifier
 from training.config import PRESETS, EvalConfig, TrainConfig
@@ -67,7 +67,7 @@ class Subject:
         height, width = engine.size
         if height != width:
             raise InputError(f"data sets have square images; {name} takes {width}x{height}: export it at another size")
-        seen = tuple(TrainConfig.read(PRESETS[BUNDLED_DATA])["data"]) if name in BUNDLED else ()
+        seen = tuple(TrainConfig.read(PRESETS[BUNDLED_DATA])["data"]) if is_bundled(name) else ()
         about = {"engine": Path(name).name, "precision": engine.precision, "backend": engine.backend}
         return cls(
             lambda image, label: to_network(engine.translate(to_pictures(image), label.numpy())),
