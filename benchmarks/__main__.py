@@ -21,6 +21,7 @@ COMMANDS = {
     "training-step": ("benchmarks.training_step:main", "Training speed, compared with a plain loop."),
     "one-generator": ("benchmarks.one_generator:main", "A small reproduction of the paper's claim."),
     "regressions": ("benchmarks.regressions:main", "Compare the package's own work with the committed baseline."),
+    "gpu": ("benchmarks.gpu:main", "Everything there is to measure on a GPU, in one command."),
     "table": ("benchmarks.table:main", "Make the documents' tables from the committed results."),
 }
 """Name → where the command is, and a line of help that needs no import."""

@@ -28,13 +28,13 @@ from torch import Tensor
 
 from benchmarks import results
 from benchmarks.markdown import Column, Row, table, text
+from training.architectures import AnyGenerator
 from training.checkpoint import TrainState
 from training.classifier import Classifier, classify, trained_classifier
 from training.config import TrainConfig
 from training.data.dataset import Dataset, joint_space, to_network, to_pictures
 from training.data.open import held_out, open_dataset
 from training.distributed import Processes
-from training.model import Generator
 from training.targets import parts
 from training.trainer import iterate
 
@@ -160,7 +160,7 @@ def _one_hot(index: int, length: int) -> Tensor:
 
 
 @torch.no_grad()
-def _translate(generator: Generator, images: np.ndarray, vector: Tensor) -> np.ndarray:
+def _translate(generator: AnyGenerator, images: np.ndarray, vector: Tensor) -> np.ndarray:
     batches = np.array_split(images, -(-len(images) // 64))
     return np.concatenate([to_pictures(generator(to_network(b), vector.expand(len(b), -1))) for b in batches])
 

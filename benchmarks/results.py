@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import re
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -56,6 +58,11 @@ def read(path: Path) -> Result:
     """Read a result that `write` wrote."""
     result: Result = json.loads(path.read_text(encoding="utf-8"))
     return result
+
+
+def without_paths(text: str) -> str:
+    """Remove the folders of temporary files from a message, since a result describes no file of this machine."""
+    return re.sub(re.escape(tempfile.gettempdir()) + r"/\S*/", "", text)
 
 
 def _version(package: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -25,7 +24,7 @@ class Estimate:
         return {name: round(value, digits) for name, value in asdict(self).items()}
 
 
-def estimate(values: Sequence[float] | npt.NDArray[np.float64], seed: int = 0) -> Estimate:
+def estimate(values: npt.ArrayLike, seed: int = 0) -> Estimate:
     """Return the median of one value a round, with its percentile bootstrap interval.
 
     Rounds are drawn again with replacement, so the interval shows what another run of as many rounds on the same
@@ -42,6 +41,6 @@ def estimate(values: Sequence[float] | npt.NDArray[np.float64], seed: int = 0) -
     return Estimate(float(np.median(rounds)), float(low), float(high))
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
+def ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Estimate:
     """Return the median over the rounds of ``above / below``: both had their turn in each round, and slowed alike."""
     return estimate(np.divide(above, below))

@@ -1,7 +1,8 @@
 """The documents' tables, made from the committed results: `python -m benchmarks table`.
 
 A table lies between ``<!-- table: NAME VIEW -->`` and ``<!-- /table -->``. NAME is a file of `benchmarks/results`
-without its suffix and begins with the command that wrote it; VIEW is a part of it.
+without its suffix and begins with the command that wrote it; VIEW is a part of it. The NAME ``gpu`` stands for all
+results that begin with it, one for each GPU.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import mapping, report, results, rewrites, scaling
+from benchmarks import gpu_tables, mapping, report, results, rewrites, scaling
 from stargan_rt.errors import InputError
 from stargan_rt.files import written_whole
 
@@ -23,6 +24,7 @@ COMMANDS = {
     "scaling": "scaling",
     "map": "mapping",
     "rewrites": "rewrites --backend {rest}",
+    "gpu": "gpu",
 }
 """Beginning of a result's name → the command; ``rest`` is what follows it in the name."""
 REGION = re.compile(r"(<!-- table: (?P<name>[\w-]+) (?P<view>[\w-]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
@@ -55,6 +57,12 @@ def filled(document: str, folder: Path = results.FOLDER) -> str:
 
 
 def _table(name: str, view: str, folder: Path) -> str:
+    if name == "gpu":
+        on_gpus = {path.stem: results.read(path) for path in sorted(folder.glob("gpu-*.json"))}
+        views = {"summary": gpu_tables.summary, "full": gpu_tables.full}
+        if view not in views:
+            raise InputError(f"gpu has no view {view!r}")
+        return f"{views[view](on_gpus)}\n\n`{_command('gpu-NAME')}` prints it."
     path = folder / f"{name}.json"
     if not path.is_file():
         raise InputError(f"no result {path}; make it with: {_command(name)}")

@@ -1,17 +1,23 @@
 """stargan-rt: StarGAN inference that is fast and easy to deploy.
 
-from stargan_rt import Engine
+    from stargan_rt import Engine
 
-with Engine.load("avatars") as engine:
-    out = engine.translate("face.png", "Blond_Hair")
+    with Engine.load("avatars") as engine:
+        out = engine.translate("face.png", "Blond_Hair")
+
+Public are the names in ``__all__``, and what docs/api.md lists of `stargan_rt.faces`. Every other module is private and
+may change between versions.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stargan_rt._lazy import lazy
 
 if TYPE_CHECKING:
+    from stargan_rt._version import __version__
+    from stargan_rt.builder import Artifact, BuildConfig, build
     from stargan_rt.engine import Engine
     from stargan_rt.errors import (
         BuildError,
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from stargan_rt.manifest import Manifest
 
 __all__ = [
+    "Artifact",
+    "BuildConfig",
     "BuildError",
     "Engine",
     "EngineIncompatibleError",
@@ -38,17 +46,21 @@ __all__ = [
     "Manifest",
     "MissingDependencyError",
     "StarGANError",
+    "__version__",
+    "build",
 ]
 
-_HOMES = {"Engine": "engine", "LabelSpace": "labels", "Manifest": "manifest"}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use (PEP 562): `stargan-rt --help` needs neither NumPy nor OpenCV.
-    if name == "__version__":
-        from importlib import metadata
-
-        return metadata.version("stargan-rt")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+# Imported on first use: `stargan-rt --help` needs neither NumPy nor OpenCV.
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Artifact": "builder",
+        "BuildConfig": "builder",
+        "Engine": "engine",
+        "LabelSpace": "labels",
+        "Manifest": "manifest",
+        "__version__": "_version",
+        "build": "builder",
+        **{name: "errors" for name in __all__ if name.endswith("Error")},
+    },
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,38 @@ from stargan_rt.cli.options import PATH
 from stargan_rt.errors import InputError
 from training.config import PRESETS, EvalConfig, TrainConfig
 
+STUDENTS = ("lite", "tiny")
+"""Presets for `distill`."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def main() -> None:
     """Train and evaluate StarGAN generators."""
 
 
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that `train` and `distill` share."""
+    for option in (
+        setting_flags(TrainConfig),
+        click.option("--init", type=PATH, help="Start from the networks of this checkpoint."),
+        click.option("--resume", is_flag=True, help="Continue from OUT/latest.pt with its own settings."),
+        click.option("--config", "file", type=PATH, help="TOML file with settings; they override the preset's."),
+        click.option("--out", type=PATH, required=True, help="Folder of the run."),
+    ):
+        command = option(command)
+    return command
+
+
+def _settings(preset: str | None, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """Merge the settings of a preset, a file and the flags."""
+    layers = [TrainConfig.read(PRESETS[preset])] if preset else []
+    layers += [TrainConfig.read(file)] if file else []
+    return TrainConfig.merge(*layers, given(flags))
+
+
 @main.command()
-@click.option("--out", type=PATH, required=True, help="Folder of the run.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Start from these settings.")
-@click.option("--config", "file", type=PATH, help="TOML file with settings; they override the preset's.")
-@click.option("--resume", is_flag=True, help="Continue from OUT/latest.pt with its own settings.")
-@click.option("--init", type=PATH, help="Start from the networks of this checkpoint.")
-@setting_flags(TrainConfig)
+@_run_options
 def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: Path | None, **flags: Any) -> None:
     """Train a generator; checkpoints, sample pictures and losses are written to the folder OUT.
 
@@ -36,11 +56,32 @@ def train(out: Path, preset: str | None, file: Path | None, resume: bool, init: 
     from training.checkpoint import TrainState
     from training.run import LATEST, run
 
-    layers = [TrainConfig.read(PRESETS[preset])] if preset else []
-    layers += [TrainConfig.read(file)] if file else []
-    changes = TrainConfig.merge(*layers, given(flags))
+    changes = _settings(preset, file, flags)
     config = TrainState.stored_config(out / LATEST, changes) if resume else TrainConfig(**changes)
     run(config, out, resume=resume, init=init, report=click.echo)
+
+
+@main.command()
+@click.option("--preset", type=click.Choice(STUDENTS), default=STUDENTS[0], help="Settings of the student.")
+@_run_options
+def distill(out: Path, preset: str, file: Path | None, resume: bool, init: Path | None, **flags: Any) -> None:
+    """Train a small generator to translate as a larger one does.
+
+    The teacher is --teacher: a checkpoint of `train`, an exported ONNX file, an engine, or 'avatars'. Its labels are
+    drawn at random over the images of --data, which need no labels: images:FOLDER takes all images in a folder. The
+    default is the data that a checkpoint was trained on. The teacher's translations are computed once and kept in the
+    cache. Iterations beyond --distill-iterations are adversarial, as those of `train --teacher`.
+    """
+    from training.checkpoint import TrainState
+    from training.distillation import distill_settings, for_teacher, resumed_settings
+    from training.run import LATEST, run
+
+    if resume:
+        stored = TrainState.stored_config(out / LATEST, {})
+        config = TrainState.stored_config(out / LATEST, resumed_settings(stored, _settings(None, file, flags)))
+    else:
+        config = TrainConfig(**distill_settings(_settings(preset, file, flags)))
+    run(config, out, resume=resume, init=init, open_data=for_teacher, report=click.echo)
 
 
 @main.command()

@@ -9,8 +9,6 @@ from training.lite import LiteGenerator
 from training.model import Generator
 
 AnyGenerator: TypeAlias = Generator | LiteGenerator
-ARCHITECTURES = ("paper", "lite")
-"""The generator of the paper, and one with a twentieth of its multiplications."""
 
 
 def new_generator(arguments: Mapping[str, Any]) -> AnyGenerator:

@@ -13,8 +13,9 @@ from torch import nn
 from stargan_rt.errors import InputError
 from stargan_rt.files import written_whole
 from stargan_rt.labels import LabelSpace
+from training.architectures import AnyGenerator, new_generator
 from training.config import TrainConfig
-from training.model import Discriminator, Generator
+from training.model import Discriminator
 from training.transfer import transfer_discriminator, transfer_generator
 
 FORMAT = "stargan-rt training checkpoint"
@@ -29,8 +30,8 @@ class TrainState:
 
     config: TrainConfig
     space: LabelSpace
-    generator: Generator
-    averaged: Generator
+    generator: AnyGenerator
+    averaged: AnyGenerator
     discriminator: Discriminator
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
@@ -45,7 +46,7 @@ class TrainState:
         """Initialise the networks from the config's seed, on `device` or else on the config's device."""
         torch.manual_seed(config.seed)
         arguments = generator_arguments(config, space)
-        generator, averaged = Generator(**arguments), Generator(**arguments)
+        generator, averaged = new_generator(arguments), new_generator(arguments)
         averaged.load_state_dict(generator.state_dict())
         discriminator = Discriminator(config.image_size, len(space.names), config.d_conv_dim, config.d_layers)
         for network in (generator, averaged, discriminator):
@@ -176,7 +177,7 @@ def generator_weights(data: dict[str, Any], weights: str = "best") -> tuple[str,
 
 def trained_generator(
     path: Path, weights: str = "best", device: str = "cpu"
-) -> tuple[Generator, LabelSpace, TrainConfig, int]:
+) -> tuple[AnyGenerator, LabelSpace, TrainConfig, int]:
     """Load a generator in evaluation mode, with its labels, config and iteration.
 
     Args:
@@ -189,16 +190,33 @@ def trained_generator(
     """
     data = read_checkpoint(path)
     require_own(data, path)
-    generator = Generator(**data["model"])
+    generator = new_generator(data["model"])
     generator.load_state_dict(generator_weights(data, weights)[1])
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     space, config = LabelSpace.from_dict(data["labels"]), TrainConfig(**data["config"])
     return generator.eval(), space, config, data["iteration"]
 
 
-def generator_arguments(config: TrainConfig, space: LabelSpace) -> dict[str, int]:
-    """Return the arguments of `Generator` for a run."""
-    return {"label_dim": space.dim, "conv_dim": config.conv_dim, "blocks": config.blocks}
+def trained_discriminator(path: Path, device: str = "cpu") -> Discriminator:
+    """Load the frozen discriminator of a checkpoint.
+
+    Raises:
+        InputError: the file is not a checkpoint of this trainer.
+    """
+    data = read_checkpoint(path)
+    require_own(data, path)
+    config, space = TrainConfig(**data["config"]), LabelSpace.from_dict(data["labels"])
+    discriminator = Discriminator(config.image_size, len(space.names), config.d_conv_dim, config.d_layers)
+    discriminator.load_state_dict(data["discriminator"])
+    return discriminator.to(device).requires_grad_(False).eval()
+
+
+def generator_arguments(config: TrainConfig, space: LabelSpace) -> dict[str, Any]:
+    """Return the arguments of `training.architectures.new_generator` for a run."""
+    sizes = {"label_dim": space.dim, "conv_dim": config.conv_dim, "blocks": config.blocks}
+    if config.arch == "paper":
+        return sizes
+    return {"arch": config.arch, **sizes, "stem": config.stem, "bottleneck": config.bottleneck}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -18,6 +18,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+ARCHITECTURES = ("paper", "lite")
+"""The generator of the paper, and one with a twentieth of its multiplications (`training.lite`)."""
 PRESETS = {path.stem: path for path in sorted((Path(__file__).parent / "presets").glob("*.toml"))}
 """Path of the settings of each preset, by name."""
 
@@ -53,8 +55,19 @@ class TrainConfig:
     )
     image_size: int = setting(128, "side of the images in pixels", at_least=16)
 
+    arch: str = setting(
+        "paper", "generator: the paper's, or one with a twentieth of the multiplications", choices=ARCHITECTURES
+    )
     conv_dim: int = setting(64, "channels of the generator's first convolution", at_least=1)
     blocks: int = setting(6, "residual blocks of the generator", at_least=1)
+    stem: int = setting(
+        2, "side of the pixel blocks that the space-to-depth of a lite generator makes one pixel of", at_least=1
+    )
+    bottleneck: int = setting(
+        4,
+        "by how much the images in the residual blocks of a lite generator are smaller: stem times a power of 2",
+        at_least=1,
+    )
     d_conv_dim: int = setting(64, "channels of the discriminator's first convolution", at_least=1)
     d_layers: int = setting(6, "stride-2 convolutions of the discriminator", at_least=1)
 
@@ -105,11 +118,20 @@ class TrainConfig:
     )
     teacher: str = setting(
         "",
-        "checkpoint of a generator for the same labels at a smaller image size, whose translations are matched at that "
-        "size; paper: none",
+        "generator for the same labels, whose translations are matched: a checkpoint, an engine or 'avatars'; its "
+        "image size divides this run's; paper: none",
     )
     lambda_teacher: float = setting(
         500.0, "weight of the squared difference from the teacher's translations", at_least=0
+    )
+    distill_iterations: int = setting(
+        0, "first iterations, which train the generator on the teacher's translations alone", at_least=0
+    )
+    pairs: int = setting(24_000, "translations of the teacher that are computed once for these iterations", at_least=1)
+    lambda_features: float = setting(
+        0.1,
+        "weight of the difference in the features of the teacher's discriminator, if it is a checkpoint",
+        at_least=0,
     )
     ema: float = setting(
         0.999,
@@ -139,6 +161,25 @@ class TrainConfig:
                 f"decay_iterations must be at most iterations = {self.iterations}; got {self.decay_iterations} "
                 "(set it with --decay-iterations)"
             )
+        if self.arch == "lite":
+            factor, rest = divmod(self.bottleneck, self.stem)
+            if rest or not factor or factor & (factor - 1):
+                raise InputError(
+                    f"bottleneck must be stem = {self.stem} times a power of 2; got {self.bottleneck} "
+                    "(set them with --bottleneck and --stem)"
+                )
+            if self.image_size % self.bottleneck:
+                raise InputError(
+                    f"image_size must be a multiple of bottleneck = {self.bottleneck}; got {self.image_size} "
+                    "(set them with --image-size and --bottleneck)"
+                )
+        if self.distill_iterations > self.iterations:
+            raise InputError(
+                f"distill_iterations must be at most iterations = {self.iterations}; got {self.distill_iterations} "
+                "(set it with --distill-iterations)"
+            )
+        if self.distill_iterations and not self.teacher:
+            raise InputError("distill_iterations need a teacher: add --teacher CHECKPOINT, an engine or avatars")
         if self.image_size % 4 or self.image_size % 2**self.d_layers:
             raise InputError(
                 f"image_size must be a multiple of 4 and of 2**d_layers = {2**self.d_layers}; got {self.image_size} "

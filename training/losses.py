@@ -47,6 +47,33 @@ def gradient_penalty(score_gradient: Callable[[Tensor], Tensor], real: Tensor, f
     return ((norm - 1) ** 2).mean()
 
 
+FOCUS = 8.0
+"""By how much a pixel that the label changes weighs more than one that it does not."""
+GRAIN, CHANGED = 0.06, 0.4
+"""Mean change around a pixel, in [0, 2], up to which it counts as grain, and above that, at which it weighs in full."""
+
+
+def distillation_loss(image: Tensor, expected: Tensor, output: Tensor) -> Tensor:
+    """Return how far a student's translations are from the teacher's.
+
+    Pixels weigh more where the teacher changed the image, since a new brow covers few of them. Most of the loss is the
+    squared difference: the absolute one would be spent on the teacher's grain. The differences between neighbouring
+    pixels, and those at a quarter of the size, are added.
+
+    Args:
+        image, expected, output: the source, the teacher's and the student's translation, ``(n, 3, h, w)`` in [-1, 1].
+    """
+    difference = output.float() - expected
+    change = F.avg_pool2d((expected - image).abs().mean(dim=1, keepdim=True), 5, 1, 2, count_include_pad=False)
+    weight = 1 + FOCUS * ((change - GRAIN) / CHANGED).clamp(0, 1)
+    weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+    pixels = (weight * (5 * difference.square() + 0.3 * difference.abs())).mean()
+    across = weight[..., 1:] * difference.diff(dim=3).square()
+    down = weight[..., 1:, :] * difference.diff(dim=2).square()
+    coarse = F.avg_pool2d(difference, 4).square().mean()
+    return pixels + across.mean() + down.mean() + 3 * coarse
+
+
 def generator_loss(
     generator: Callable[[Tensor, Tensor], Tensor],
     discriminator: Callable[[Tensor], tuple[Tensor, Tensor]],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from stargan_rt.errors import InputError
+from stargan_rt.labels import LabelSpace
 from training.checkpoint import TrainState
 from training.config import TrainConfig
-from training.data.dataset import joint_space
+from training.data.dataset import Dataset, joint_space
 from training.data.open import open_dataset
 from training.distributed import join
 from training.targets import UNSPECIFIED
@@ -16,6 +18,14 @@ from training.trainer import train
 
 LATEST = "latest.pt"
 """Name of the newest checkpoint in the folder of a run."""
+OpenData: TypeAlias = Callable[[TrainConfig], tuple[list[Dataset], LabelSpace]]
+"""Opens the data sets of a run, with the label space of its generator."""
+
+
+def labelled(config: TrainConfig) -> tuple[list[Dataset], LabelSpace]:
+    """Open the data sets of a run, with the label space that they make together."""
+    datasets = [open_dataset(text, config.image_size) for text in config.data]
+    return datasets, joint_space(datasets, UNSPECIFIED if config.partial_targets else 0.0)
 
 
 def run(
@@ -24,6 +34,7 @@ def run(
     *,
     resume: bool = False,
     init: Path | None = None,
+    open_data: OpenData = labelled,
     report: Callable[[str], object] = print,
 ) -> TrainState:
     """Train until `config.iterations`, in all processes that `torchrun` started.
@@ -33,6 +44,7 @@ def run(
         out: folder of the run; it is created if it does not exist.
         resume: continue from `out/latest.pt`.
         init: checkpoint whose networks a new run starts from.
+        open_data: `labelled`, or `training.distillation.for_teacher`.
         report: receives messages for the user.
 
     Returns:
@@ -56,8 +68,7 @@ def run(
     processes = join(config.device)
     try:
         with processes.first_one_first():  # the first process fills the cache
-            datasets = [open_dataset(text, config.image_size) for text in config.data]
-        space = joint_space(datasets, UNSPECIFIED if config.partial_targets else 0.0)
+            datasets, space = open_data(config)
         state = TrainState.fresh(config, space, processes.device)
         if resume:
             state.resume(latest)

@@ -91,3 +91,36 @@ def single_changes(label: Tensor, part: Part) -> Tensor:
         targets[index][:, together] = 0.0
         targets[index][:, index] = 1.0 - label[:, index] if alone else 1.0
     return targets
+
+
+SINGLE = 0.6
+"""Share of `draw_requests` that name one label, where the generator understands partial targets."""
+
+
+def draw_requests(space: LabelSpace, count: int, random: torch.Generator) -> Tensor:
+    """Draw label vectors as users ask for them, independent of any image: float ``(count, dim)``.
+
+    Of an exclusive group one label is set; any other label is set or not with equal probability. If the generator
+    understands partial targets, most requests name a single label, and the others leave a random part unspecified.
+    """
+    found = torch.empty(count, space.dim)
+    layout = parts(space)
+    owner = torch.randint(len(layout), (count,), generator=random)
+    for number, part in enumerate(layout):
+        (rows,) = torch.nonzero(owner == number, as_tuple=True)
+        label = torch.zeros(len(rows), len(part.unit))
+        for unit in part.unit.unique():
+            (members,) = torch.nonzero(part.unit == unit, as_tuple=True)
+            choices = len(members) if len(members) > 1 else 2
+            chosen = torch.randint(choices, (len(rows),), generator=random)
+            label[:, members] = torch.eye(choices)[chosen][:, : len(members)]
+        if part.unspecified:
+            partial, _ = draw_targets(label, part.unit, 1.0, random)
+            names = torch.randint(len(part.unit), (len(rows),), generator=random)
+            single = torch.full_like(label, UNSPECIFIED)
+            single[part.unit == part.unit[names][:, None]] = 0.0
+            single[torch.arange(len(rows)), names] = 1.0
+            alone = torch.rand(len(rows), 1, generator=random) < SINGLE
+            label = torch.where(alone, single, partial)
+        found[rows] = part.vector(label)
+    return found

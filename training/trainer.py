@@ -13,9 +13,11 @@ from training.batch import Batch, step_random
 from training.checkpoint import TrainState
 from training.data.dataset import Dataset
 from training.distributed import Processes
-from training.losses import classification_loss, generator_loss, gradient_penalty
+from training.losses import classification_loss, distillation_loss, generator_loss, gradient_penalty
+from training.pairs import Pairs
 from training.targets import parts
 from training.teacher import Teacher
+from training.transfer import transfer_discriminator
 from training.watch import Watch
 
 
@@ -25,20 +27,33 @@ def train(state: TrainState, datasets: Sequence[Dataset], out: Path, processes: 
     `out/latest.pt` is the newest checkpoint, `out/samples/` has a picture per sampling, and
     `out/log.jsonl` has a line of losses for every 10 iterations. Ctrl-C saves a checkpoint before it exits.
     """
-    teacher = Teacher.from_config(state.config, state.space, processes.device)
-    with Watch(state, datasets, out, processes, teacher) as watch:
-        for losses in iterate(state, datasets, processes, teacher):
+    config = state.config
+    teacher, pairs = Teacher.from_config(config, state.space, processes.device), None
+    if teacher and state.iteration < config.distill_iterations:
+        with processes.first_one_first():  # the first process fills the cache
+            pairs = teacher.pairs([data.images for data in datasets], config.pairs, config.seed, processes.device)
+        fits = teacher.discriminator and transfer_discriminator(teacher.discriminator.state_dict(), state.discriminator)
+        if fits and state.iteration == 0:  # for the adversarial iterations that may follow
+            state.discriminator.load_state_dict(fits)
+    with Watch(state, datasets, out, processes, teacher, pairs) as watch:
+        for losses in iterate(state, datasets, processes, teacher, pairs):
             watch.after_iteration(losses)
 
 
 def iterate(
-    state: TrainState, datasets: Sequence[Dataset], processes: Processes, teacher: Teacher | None = None
+    state: TrainState,
+    datasets: Sequence[Dataset],
+    processes: Processes,
+    teacher: Teacher | None = None,
+    pairs: Pairs | None = None,
 ) -> Iterator[dict[str, Tensor]]:
     """Run the iterations one by one, yielding the detached losses of each after its weight updates.
 
     An iteration is a discriminator step on each data set in turn and, in every `n_critic`-th iteration, a
     generator step. The generator's losses are repeated until its next step. With several data sets, the
     names of the losses start with the name of the data set.
+
+    The first `distill_iterations` are generator steps on `pairs` instead.
     """
     config, device = state.config, processes.device
     dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
@@ -55,6 +70,18 @@ def iterate(
         factor = config.learning_rate_factor(state.iteration)
         _set_learning_rate(state.g_optimizer, config.g_lr * factor)
         _set_learning_rate(state.d_optimizer, config.d_lr * factor)
+
+        if teacher and pairs and state.iteration < config.distill_iterations:
+            image, target, expected = (t.to(device) for t in pairs.batch(config.batch_size, random))
+            with autocast:
+                output = generator(image, target).float()
+                g_pairs = distillation_loss(image, expected, output)
+                g_features = teacher.feature_loss(expected, output)
+            _optimize(state.g_optimizer, state.g_scaler, g_pairs + config.lambda_features * g_features)
+            _update_average(state)
+            state.iteration += 1
+            yield {"G/pairs": g_pairs.detach(), "G/features": g_features.detach()}
+            continue
 
         for data, part in zip(datasets, layout, strict=True):
             batch = Batch.draw(data, part, config, random, device)

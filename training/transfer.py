@@ -12,16 +12,18 @@ from training.model import LEAK, Discriminator
 
 FIRST = "main.0.weight"
 """The first convolution of both networks. The generator's input channels are RGB and the label vector."""
+LABEL = "label.weight"
+"""In a lite generator, the weights of the label vector."""
 
 Weights = dict[str, Tensor]
 
 
 def transfer_generator(old: Weights, known: LabelSpace, space: LabelSpace, growth: float) -> Weights:
-    """Return the generator's state dict with its first convolution fitted to the labels of `space`.
+    """Return the generator's state dict fitted to the labels of `space`.
 
-    Labels are matched by name; the weights of new labels are zero. The label weights are multiplied by
-    `growth`: a label is a constant plane, and instance normalisation removes all of it except the effect of the
-    zero padding along the border, whose share of the image falls as the image grows.
+    Labels are matched by name; the weights of new labels are zero. In the paper's generator the label weights are
+    multiplied by `growth`: a label is a constant plane, and instance normalisation removes all of it except the effect
+    of the zero padding along the border, whose share of the image falls as the image grows.
 
     Args:
         old: state dict of the generator.
@@ -29,6 +31,14 @@ def transfer_generator(old: Weights, known: LabelSpace, space: LabelSpace, growt
         space: labels of the new run.
         growth: the new image size divided by the old one.
     """
+    if LABEL in old:
+        weight = old[LABEL].new_zeros(len(old[LABEL]), space.dim)
+        if known == space:
+            weight.copy_(old[LABEL])
+        for index, name in enumerate(space.names):
+            if name in known.names:
+                weight[:, index] = old[LABEL][:, known.names.index(name)]
+        return {**old, LABEL: weight}
     weight = old[FIRST]
     first = weight.new_zeros(len(weight), 3 + space.dim, *weight.shape[2:])
     first[:, :3] = weight[:, :3]

@@ -24,7 +24,8 @@ from training.batch import Batch, step_random
 from training.checkpoint import WEIGHTS, TrainState
 from training.data.dataset import Dataset, to_network, to_pictures
 from training.distributed import Processes
-from training.losses import generator_loss
+from training.losses import distillation_loss, generator_loss
+from training.pairs import Pairs
 from training.targets import parts, single_changes
 from training.teacher import Teacher
 
@@ -49,6 +50,7 @@ class Watch:
         out: folder for `latest.pt`, `log.jsonl`, `samples/` and `tensorboard/`; it must exist.
         processes: only the first process prints and writes.
         teacher: the run's teacher, if any; its loss counts in the scores of the weights.
+        pairs: the teacher's translations that the first iterations are trained on.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Watch:
         out: Path,
         processes: Processes,
         teacher: Teacher | None = None,
+        pairs: Pairs | None = None,
     ) -> None:
-        self.state, self.datasets, self.out, self.processes, self.teacher = state, datasets, out, processes, teacher
+        self.state, self.datasets, self.out, self.processes = state, datasets, out, processes
+        self.teacher, self.pairs = teacher, pairs
         self.progress = Progress(
             BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]} it/s"), TimeRemainingColumn()
         )
@@ -141,7 +145,9 @@ class Watch:
 
     def _save(self, scored: bool = True) -> None:
         if scored:
-            self.state.scores = score(self.state, self.datasets, self.processes.device, self.teacher)
+            distilling = self.pairs is not None and self.state.iteration <= self.state.config.distill_iterations
+            device, pairs = self.processes.device, self.pairs if distilling else None
+            self.state.scores = score(self.state, self.datasets, device, self.teacher, pairs)
         self.state.save(self.out / "latest.pt")
         self.saved = self.state.iteration
 
@@ -165,16 +171,29 @@ class Watch:
 
 @torch.no_grad()
 def score(
-    state: TrainState, datasets: Sequence[Dataset], device: str, teacher: Teacher | None = None
+    state: TrainState,
+    datasets: Sequence[Dataset],
+    device: str,
+    teacher: Teacher | None = None,
+    pairs: Pairs | None = None,
 ) -> dict[str, float]:
-    """Return the generator's loss on the same images for both copies of its weights; lower is better."""
+    """Return the generator's loss on the same images for both copies of its weights; lower is better.
+
+    With `pairs` it is the difference from the teacher's translations alone.
+    """
     config, totals = state.config, dict.fromkeys(WEIGHTS, 0.0)
+    networks = {"averaged": state.averaged, "last": state.generator}
+    if pairs:
+        random = step_random(config.seed, 0, rank=SCORING_RANK)
+        image, target, expected = (tensor.to(device) for tensor in pairs.batch(SCORED, random))
+        return {name: float(distillation_loss(image, expected, net(image, target))) for name, net in networks.items()}
     for number in range(SCORED // config.batch_size + 1):
         for data, part in zip(datasets, parts(state.space), strict=True):
             batch = Batch.draw(data, part, config, step_random(config.seed, number, rank=SCORING_RANK), device)
             for weights in WEIGHTS:
-                network = state.averaged if weights == "averaged" else state.generator
-                totals[weights] += generator_loss(network, state.discriminator, batch, config, teacher)[0].item()
+                totals[weights] += generator_loss(networks[weights], state.discriminator, batch, config, teacher)[
+                    0
+                ].item()
     return totals
 
 

@@ -1,4 +1,7 @@
-"""The backends, and the choice among them. A backend's vendor package is imported when it is first used."""
+"""The backends, and the choice among them. A backend's vendor package is imported when it is first used.
+
+Private: `Engine` is the interface.
+"""
 
 from __future__ import annotations
 

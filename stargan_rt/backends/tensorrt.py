@@ -35,7 +35,7 @@ class TensorRT(Backend):
         Args:
             path: the file.
             manifest: what it is told to be; None checks only what the plan tells itself.
-            options: number of lanes; the rest is not used.
+            options: number of lanes, and whether calls are captured; the rest is not used.
 
         Raises:
             MissingDependencyError: the library or cuda.core is not installed.
@@ -45,7 +45,7 @@ class TensorRT(Backend):
         self._trt = library.vendor(self.name)
         self.version: str = self._trt.__version__
         self._path, self._manifest = path, manifest
-        self._asked_lanes = options.lanes
+        self._asked_lanes, self._graphs = options.lanes, options.graphs
         build = manifest.build if manifest is not None else {}
         version = str(build.get("backend_version", self.version))
         if version.split(".")[: self._version_parts] != self.version.split(".")[: self._version_parts]:
@@ -168,8 +168,8 @@ class TensorRT(Backend):
 
         with library.log(self._trt).collected() as lines:
             try:
-                self._runtime = RuntimeSettings(self._trt, self._engine, plan, self._gpu)
-                capture = not self._runtime.captures_itself
+                self._runtime = RuntimeSettings(self._trt, self._engine, plan, self._gpu, self._graphs)
+                capture = self._graphs and not self._runtime.captures_itself
                 self._lanes = Lanes(
                     driver.cuda(), self._device, connect, size, dim, batches, self._asked_lanes, capture
                 )

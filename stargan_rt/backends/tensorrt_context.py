@@ -82,14 +82,15 @@ class RuntimeSettings:
         captures_itself: whether calls must not be captured by anybody else.
     """
 
-    def __init__(self, trt: Any, engine: Any, plan: bytes, architecture: str) -> None:
+    def __init__(self, trt: Any, engine: Any, plan: bytes, architecture: str, graphs: bool = True) -> None:
         self.config: Any = None
         self.captures_itself = False
         self._cache: Any = None
         if not hasattr(trt, "CudaGraphStrategy") or not hasattr(engine, "create_runtime_config"):
             return
         self.config = engine.create_runtime_config()
-        self.config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if graphs:
+            self.config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self.captures_itself = True
         if hasattr(self.config, "create_runtime_cache"):
             key = hashlib.sha256(plan + f"{trt.__name__} {trt.__version__} {architecture}".encode()).hexdigest()

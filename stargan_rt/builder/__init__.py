@@ -4,6 +4,8 @@
     engine = Engine.load(artifact.path)
 
 `typed_graph` gives the graph of a precision alone, without files.
+
+Private but for `build`, `BuildConfig` and `Artifact`, which `stargan_rt` exports.
 """
 
 from typing import TYPE_CHECKING

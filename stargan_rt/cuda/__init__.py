@@ -1,4 +1,7 @@
-"""The GPU side: kernels, compiled by CMake into one fat binary where a CUDA compiler is found."""
+"""The GPU side: kernels, compiled by CMake into one fat binary where a CUDA compiler is found.
+
+Private: `Engine` is the interface.
+"""
 
 from __future__ import annotations
 

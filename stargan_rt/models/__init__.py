@@ -1,4 +1,7 @@
-"""The models and images that are bundled with the package."""
+"""The models and images that are bundled with the package.
+
+Private: `Engine.load` takes their names.
+"""
 
 from __future__ import annotations
 

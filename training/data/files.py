@@ -115,6 +115,19 @@ def list_table(spec: DataSpec) -> Listing:
     return Listing(paths, labels, names, {spec.name: names} if one_of_k else {}, one_of_k)
 
 
+def list_images(spec: DataSpec) -> Listing:
+    """List the images anywhere in a folder; they have no labels.
+
+    Raises:
+        InputError: the folder has no images.
+    """
+    root = _existing(spec)
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f"no images in {root}; looked for {', '.join(sorted(SUFFIXES))}")
+    return Listing(paths, np.zeros((len(paths), 0), np.float32), ())
+
+
 _TRUE, _FALSE = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "-1", "false"})
 
 LISTINGS = {"celeba": list_celeba, "folder": list_folder, "table": list_table}

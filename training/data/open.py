@@ -37,11 +37,29 @@ def open_dataset(text: str, image_size: int) -> Dataset:
     spec = DataSpec.parse(text)
     if spec.kind == "avatars":
         return _open_avatars(spec, image_size)
+    if spec.kind == "images":
+        raise InputError(
+            f"{text} has no labels, so it can only be translated by a teacher: python -m training distill --teacher … "
+            f"--data {text}; to train on labels give folder:PATH, table:FILE or celeba:PATH"
+        )
     from training.data.files import LISTINGS, decode
 
     listing = LISTINGS[spec.kind](spec)
     images, labels = decode(listing, image_size, spec.number("crop", CROP if spec.kind == "celeba" else 0))
     return Dataset(spec.name, images, labels, listing.names, listing.groups, listing.one_of_k)
+
+
+def open_images(text: str, image_size: int) -> np.ndarray:
+    """Open the images of a data set, which needs no labels: uint8 ``(n, image_size, image_size, 3)``.
+
+    Arguments and errors are those of `open_dataset`; ``images:FOLDER`` takes all images in a folder.
+    """
+    spec = DataSpec.parse(text)
+    if spec.kind != "images":
+        return open_dataset(text, image_size).images
+    from training.data.files import decode, list_images
+
+    return decode(list_images(spec), image_size, spec.number("crop", 0))[0]
 
 
 def held_out(text: str) -> str:

@@ -4,6 +4,7 @@ avatars?labels=Black_Hair,Blond_Hair,Beard&seed=0
 celeba:~/data/celeba?labels=Black_Hair,Blond_Hair,Male&split=train
 folder:~/data/rafd?name=RaFD&crop=0
 table:faces.csv?labels=smiling,glasses
+images:~/pictures
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ OPTIONS = {
     "celeba": {"name", "labels", "crop", "split"},
     "folder": {"name", "labels", "crop", "alignment"},
     "table": {"name", "labels", "crop", "path", "alignment"},
+    "images": {"name", "crop"},
 }
 """The options of each kind of data set."""
 
@@ -30,7 +32,7 @@ class DataSpec:
     """A data set described by a line.
 
     Attributes:
-        kind: ``avatars``, ``celeba``, ``folder`` or ``table``.
+        kind: ``avatars``, ``celeba``, ``folder``, ``table``, or ``images`` for a folder of images without labels.
         path: location of the data; None for avatars.
         options: the options after the ``?``, by name.
     """
