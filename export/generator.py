@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from stargan_rt.errors import ExportError
+from stargan_rt.files import sha256
 from stargan_rt.labels import LabelSpace
-from stargan_rt.manifest import sha256
 from training.architectures import AnyGenerator, new_generator
 from training.checkpoint import generator_weights, is_own, read_checkpoint, require_own
 from training.data.hair import hair_group

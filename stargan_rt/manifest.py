@@ -1,16 +1,17 @@
-"""`Manifest`: what an artefact is, carried inside an ONNX file's metadata."""
+"""`Manifest`: what a model or an engine is, kept in an ONNX file's metadata or next to a plan."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stargan_rt.build_record import REBUILD, BuildRecord
 from stargan_rt.errors import EngineIncompatibleError, EngineLoadError, LabelError
+from stargan_rt.files import sha256
 from stargan_rt.labels import LabelSpace
 from stargan_rt.onnx_header import read_header
 
@@ -21,7 +22,7 @@ METADATA_KEY = "stargan_rt"
 VERSION = 1
 IMAGE, LABEL, TRANSLATED = "image", "label", "translated"
 """Names of the graph's inputs and output, the same for every backend."""
-MEND = "export it again with: python -m export --checkpoint CKPT --output PATH"
+EXPORT_AGAIN = "export it again with: python -m export --checkpoint CKPT --output PATH"
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,12 @@ class Manifest:
     Attributes:
         labels: the label space of the generator.
         size: (height, width) of the images in pixels.
-        precision: arithmetic of the convolutions, such as ``"fp32"``.
+        precision: arithmetic of the convolutions, such as ``"fp32"``; for an engine, that of most of them.
         conv_dim: channels of the generator's first convolution.
         blocks: residual blocks of the generator.
-        source: where it came from: checkpoint name, its SHA-256, iteration, versions.
-        parity: how export compared it with PyTorch: images, batches, largest difference in levels of 255.
-        build: of an engine, how `stargan-rt build` made it: backend and version, targets, precision by
-            layer, quality beside the float32 master, hashes; empty for an exported file.
+        source: where it came from: name and SHA-256 of the checkpoint, iteration, versions.
+        parity: how the export was compared with PyTorch: images, batches, largest difference in levels of 255.
+        build: for an engine, how `stargan-rt build` made it; None for an exported file.
         arch: architecture of the generator: ``"paper"``, or ``"lite"`` with fewer multiplications.
         stem: of a lite generator, the side of the pixel blocks that space-to-depth makes one pixel of; else 1.
         bottleneck: by how much the images in the residual blocks are smaller than the input.
@@ -51,7 +51,7 @@ class Manifest:
     blocks: int
     source: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
-    build: Mapping[str, Any] = field(default_factory=dict)
+    build: BuildRecord | None = None
     arch: str = "paper"
     stem: int = 1
     bottleneck: int = 4
@@ -59,20 +59,27 @@ class Manifest:
 
     @property
     def precision_asked(self) -> str:
-        """What the graph is typed as; `precision` is what the machine that built it makes of it."""
-        return str(self.build.get("config", {}).get("precision", self.precision))
+        """The precision that was asked for, which is that of the typed graph; `precision` is what was computed."""
+        return str(self.build.config.get("precision", self.precision)) if self.build else self.precision
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready form; `from_dict` reads it."""
+        """Return a JSON-ready form; `from_dict` reads it."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"version": VERSION, **values, "labels": self.labels.to_dict(), "size": list(self.size)}
+        build = self.build.to_dict() if self.build else {}
+        return {
+            "version": VERSION,
+            **values,
+            "labels": self.labels.to_dict(),
+            "size": list(self.size),
+            "build": build,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Manifest:
-        """Reads what `to_dict` wrote.
+        """Read what `to_dict` wrote.
 
         Raises:
-            EngineLoadError: another version, or not a manifest.
+            EngineLoadError: the data is of another version, or is not a manifest.
         """
         try:
             if data["version"] != VERSION:
@@ -89,18 +96,18 @@ class Manifest:
                 int(data["blocks"]),
                 dict(data.get("source", {})),
                 dict(data.get("parity", {})),
-                dict(data.get("build", {})),
+                BuildRecord.from_dict(data["build"]) if data.get("build") else None,
                 str(data.get("arch", "paper")),
                 int(data.get("stem", 1)),
                 int(data.get("bottleneck", 4)),
                 str(data.get("alignment", "none")),
             )
-        except (KeyError, TypeError, ValueError, OverflowError, LabelError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, LabelError) as error:
             raise EngineLoadError(f"the manifest is damaged: {error}") from None
 
 
 def write_to_onnx(manifest: Manifest, model: onnx.ModelProto) -> None:
-    """Puts the manifest into the model's metadata, replacing one that is there."""
+    """Write the manifest into the model's metadata, in place of the one that is there."""
     kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
@@ -108,10 +115,10 @@ def write_to_onnx(manifest: Manifest, model: onnx.ModelProto) -> None:
 
 
 def read_onnx(path: Path) -> tuple[Manifest, onnx.ModelProto]:
-    """Reads an ONNX file whole, and checks that it keeps the contract of `export`.
+    """Read a whole ONNX file, and check that it keeps the contract of `export`.
 
     Raises:
-        EngineLoadError: as `read_onnx_manifest`, or the graph is damaged.
+        EngineLoadError: as for `read_onnx_manifest`, or the graph is damaged.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -126,13 +133,13 @@ def read_onnx(path: Path) -> tuple[Manifest, onnx.ModelProto]:
 
 
 def read_onnx_manifest(path: Path) -> Manifest:
-    """Reads the manifest in an ONNX file and checks that it is the file's, leaving the network to the backend.
+    """Read the manifest in an ONNX file and check that it matches the graph, without reading the weights.
 
     The contract: inputs ``image`` uint8 ``[batch, H, W, 3]`` RGB and ``label`` float32 ``[batch, c]``,
-    output ``translated`` uint8 ``[batch, H, W, 3]``, all weights inside, and a manifest in the metadata.
+    output ``translated`` uint8 ``[batch, H, W, 3]``, all weights in the file, and a manifest in the metadata.
 
     Raises:
-        EngineLoadError: no such file, not an ONNX, cut off, or the ONNX of another network.
+        EngineLoadError: there is no such file, or it is not an ONNX file, cut off, or another network's.
     """
     if not path.is_file():
         raise EngineLoadError(f"no model at {path}; make one with: python -m export --checkpoint CKPT --output {path}")
@@ -141,94 +148,71 @@ def read_onnx_manifest(path: Path) -> Manifest:
     except (ValueError, RecursionError, OSError) as error:
         raise _damaged(path, error) from None
     if METADATA_KEY not in header.metadata:
-        raise EngineLoadError(f"{path} is an ONNX without stargan-rt's manifest, with {header.signature}; {MEND}")
+        raise EngineLoadError(
+            f"{path} is an ONNX file without stargan-rt's manifest, with {header.signature}; {EXPORT_AGAIN}"
+        )
     if not header.self_contained:
-        raise EngineLoadError(f"{path} keeps its weights in other files, and a model is one file; {MEND}")
+        raise EngineLoadError(f"{path} keeps its weights in other files, and a model must be one file; {EXPORT_AGAIN}")
     try:
         manifest = Manifest.from_dict(json.loads(header.metadata[METADATA_KEY]))
     except (ValueError, RecursionError, EngineLoadError) as error:
-        raise EngineLoadError(f"{path}: the manifest can't be read ({error}); {MEND}") from None
+        raise EngineLoadError(f"{path}: the manifest can't be read ({error}); {EXPORT_AGAIN}") from None
     height, width = manifest.size
     expected = (
         f"inputs {IMAGE} uint8 [batch, {height}, {width}, 3], {LABEL} float32 [batch, {manifest.labels.dim}]; "
         f"outputs {TRANSLATED} uint8 [batch, {height}, {width}, 3]"
     )
     if header.signature != expected:
-        raise EngineLoadError(
-            f"{path} is not the network that its manifest tells: {header.signature}; expected {expected}"
-        )
+        raise EngineLoadError(f"{path} does not match its manifest: found {header.signature}; expected {expected}")
     return manifest
 
 
 def _damaged(path: Path, error: Exception) -> EngineLoadError:
     reason = str(error).strip().splitlines()
-    return EngineLoadError(f"{path} is damaged or not an ONNX file ({reason[0] if reason else 'empty'}); {MEND}")
+    return EngineLoadError(
+        f"{path} is damaged or not an ONNX file ({reason[0] if reason else 'empty'}); {EXPORT_AGAIN}"
+    )
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of an ONNX file or of a plan; errors are those of `read_onnx_manifest` and `read_plan`."""
+    """Return the manifest of an ONNX file or of a plan; for the errors see `read_onnx_manifest` and `read_plan`."""
     if path.suffix in (".engine", ".plan") or plan_manifest_path(path).is_file():
         return read_plan(path)
     return read_onnx_manifest(path)
 
 
 def plan_manifest_path(plan: Path) -> Path:
-    """Where the manifest of a plan lies: ``NAME.engine.json`` beside ``NAME.engine``."""
+    """Return the path of a plan's manifest: ``NAME.engine.json`` next to ``NAME.engine``."""
     return plan.with_name(f"{plan.name}.json")
 
 
 def read_plan(path: Path) -> Manifest:
-    """Reads the manifest beside a plan and checks that it is the plan's.
+    """Read the manifest next to a plan and check that it belongs to the plan.
 
     Raises:
-        EngineLoadError: no such plan, or no manifest beside it, or a damaged one.
-        EngineIncompatibleError: the plan is not the one that the manifest tells.
+        EngineLoadError: there is no such plan, or its manifest is missing or damaged.
+        EngineIncompatibleError: the manifest was written for another plan.
     """
     if not path.is_file():
-        raise EngineLoadError(f"no engine at {path}; make one with: stargan-rt build --onnx MODEL.onnx --fp16")
+        raise EngineLoadError(f"no engine at {path}; make one with: {REBUILD}")
     beside = plan_manifest_path(path)
     if not beside.is_file():
         raise EngineLoadError(
-            f"{beside} is missing: a plan alone does not tell its labels. Copy the file along with the plan, or name "
-            "them: Engine.load(path, labels=…)"
+            f"{beside} is missing, and a plan alone does not name its labels. Copy the file along with the plan, or "
+            "name them: Engine.load(path, labels=…)"
         )
     try:
         manifest = Manifest.from_dict(json.loads(beside.read_bytes()))
     except (OSError, ValueError, RecursionError, AttributeError, EngineLoadError) as error:
-        raise EngineLoadError(f"{beside} can't be read ({error}); build the engine again: {rebuild()}") from None
-    told, found = manifest.build.get("plan_sha256"), sha256(path)
-    if manifest.build.get("backend") not in ("tensorrt", "tensorrt-rtx"):
-        raise EngineLoadError(f"{beside} is not the manifest of a plan; build the engine again: {rebuild(manifest)}")
-    if told != found:
+        raise EngineLoadError(f"{beside} can't be read ({error}); build the engine again: {REBUILD}") from None
+    build = manifest.build
+    if build is None or build.backend not in ("tensorrt", "tensorrt-rtx"):
+        again = build.command if build else REBUILD
+        raise EngineLoadError(f"{beside} is not the manifest of a plan; build the engine again: {again}")
+    recorded, found = build.plan_sha256, sha256(path)
+    if recorded != found:
         raise EngineIncompatibleError(
-            f"{path} has SHA-256 {found[:12]}…, but its manifest was written for {str(told)[:12]}…: one of them was "
-            f"changed or cut off. Copy both again, or build anew: {rebuild(manifest)}"
+            f"{path} has SHA-256 {found[:12]}…, but its manifest was written for {str(recorded)[:12]}…: one of them "
+            f"was changed or cut off. Copy both again, or build the engine again: {build.command}"
         )
     return manifest
-
-
-def rebuild(manifest: Manifest | None = None) -> str:
-    """The command that makes an engine again."""
-    if manifest is None or not manifest.build:
-        return "stargan-rt build --onnx MODEL.onnx --fp16"
-    config = manifest.build.get("config", {})
-    flags = [f"--{config.get('precision', 'fp16')}", f"--backend {manifest.build.get('backend')}"]
-    if config.get("targets"):
-        flags.append(f"--target {','.join(config['targets'])}")
-    if config.get("precision") == "int8":
-        flags.append(f"--calib {config.get('calib')}")
-    return f"stargan-rt build --onnx {manifest.build.get('source', {}).get('file', 'MODEL.onnx')} {' '.join(flags)}"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def sha256_of(data: bytes) -> str:
-    """SHA-256 of bytes, hexadecimal."""
-    return hashlib.sha256(data).hexdigest()

@@ -21,5 +21,6 @@ def engine(case: Case, backend: str, precision: str) -> Runner:
     suffix = "engine" if backend in PLANS else "onnx"
     artifact = build(case.exported, config, output=case.folder / f"{backend}-{precision}.{suffix}", force=True)
     loaded = Engine.load(artifact.path, threads=case.threads)
-    layers = ", ".join(f"{count} in {kind}" for kind, count in artifact.manifest.build["layers"].items())
+    record = artifact.manifest.build
+    layers = ", ".join(f"{count} in {kind}" for kind, count in record.layers.items()) if record else ""
     return Runner(loaded.translate, precision, f"convolutions: {layers}")

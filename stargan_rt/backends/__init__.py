@@ -96,7 +96,7 @@ def create(name: str, path: Path, manifest: Manifest, options: RunOptions = DEFA
         MissingDependencyError: it is not installed; for ``"auto"``, none is.
         EngineLoadError: the backend refuses the file.
     """
-    own = manifest.build.get("backend")
+    own = manifest.build.backend if manifest.build else None
     if own in PLANS:
         if name not in ("auto", own):
             raise InputError(f"{path} is a plan for {own}; leave out --backend {name}, or give the .onnx file")

@@ -13,13 +13,14 @@ import numpy.typing as npt
 from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
 from stargan_rt.backends.tensorrt_context import Contexts, RuntimeSettings, scratch_bytes
+from stargan_rt.build_record import REBUILD
 from stargan_rt.cuda import driver
 from stargan_rt.cuda.lanes import Lanes
 from stargan_rt.cuda.memory import free_and_total, is_out_of_memory
 from stargan_rt.errors import EngineIncompatibleError, EngineLoadError, InputError, StarGANError
 from stargan_rt.images import Pixels
 from stargan_rt.labels import LabelSpace
-from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED, Manifest, rebuild
+from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED, Manifest
 
 
 class TensorRT(Backend):
@@ -46,8 +47,8 @@ class TensorRT(Backend):
         self.version: str = self._trt.__version__
         self._path, self._manifest = path, manifest
         self._asked_lanes, self._graphs = options.lanes, options.graphs
-        build = manifest.build if manifest is not None else {}
-        version = str(build.get("backend_version", self.version))
+        build = manifest.build if manifest is not None else None
+        version = build.backend_version if build is not None else self.version
         if version.split(".")[: self._version_parts] != self.version.split(".")[: self._version_parts]:
             raise self._incompatible(
                 f"was built with {library.TITLES[self.name]} {version}; installed is {self.version}"
@@ -57,7 +58,7 @@ class TensorRT(Backend):
         except OSError as error:
             raise EngineLoadError(f"can't read {path}: {error.strerror or error}") from None
         self._check_intact(data)
-        self._engine = self._load(data, tuple(build.get("targets", ())))
+        self._engine = self._load(data, build.targets if build is not None else ())
         self._check_contract()
         self._prepare(data)
 
@@ -192,8 +193,8 @@ class TensorRT(Backend):
         )
 
     def _incompatible(self, what: str, lines: list[str] | None = None) -> EngineIncompatibleError:
-        own = self._manifest is not None and self._manifest.build
-        command = rebuild(self._manifest) if own else f"{rebuild()} --backend {self.name}"
+        build = self._manifest.build if self._manifest is not None else None
+        command = build.command if build is not None else f"{REBUILD} --backend {self.name}"
         return EngineIncompatibleError(
             library.with_lines(f"{self._path} {what}; build it again: {command}", lines or [])
         )

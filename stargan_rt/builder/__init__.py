@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from stargan_rt._lazy import lazy
 
 if TYPE_CHECKING:
+    from stargan_rt.builder.artifact import Artifact
     from stargan_rt.builder.config import BUDGET_DB, GROUPS, BuildConfig
-    from stargan_rt.builder.steps import Artifact, build
+    from stargan_rt.builder.steps import build
     from stargan_rt.builder.typed import typed_graph
 
 __all__ = ["BUDGET_DB", "GROUPS", "Artifact", "BuildConfig", "build", "typed_graph"]
@@ -24,7 +25,7 @@ __getattr__, __dir__ = lazy(
     {
         "BUDGET_DB": "config",
         "GROUPS": "config",
-        "Artifact": "steps",
+        "Artifact": "artifact",
         "BuildConfig": "config",
         "build": "steps",
         "typed_graph": "typed",

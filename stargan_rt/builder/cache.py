@@ -1,4 +1,4 @@
-"""Engines that were built before, so that a second identical build takes no time."""
+"""The cache of built engines: a second build with the same inputs copies the first one's result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENGINE, MANIFEST = "engine", "manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """A kept engine: its folder, and its manifest as written."""
+    """A cached engine: its folder and its manifest as JSON."""
 
     folder: Path
     manifest: dict[str, Any]
@@ -38,7 +38,7 @@ class Entry:
 
 
 def key(model: onnx.ModelProto, config: BuildConfig, backend: str, version: str | None) -> str:
-    """What an engine depends on: the network, every setting, the calibration images, backend and machine."""
+    """Return a hash of all that an engine depends on: network, settings, calibration images, backend and machine."""
     digest = hashlib.sha256(model.SerializeToString(deterministic=True))
     settings = {**config.to_dict(), "timing_cache": None}
     parts = [stargan_rt.__version__, backend, version, machine.cpu(), machine.gpu(), settings, _images(config.calib)]
@@ -49,7 +49,7 @@ def key(model: onnx.ModelProto, config: BuildConfig, backend: str, version: str 
 def _images(calib: str | None) -> list[Any]:
     if calib in (None, "avatars"):
         return []
-    # Names, sizes and times stand for the contents, as make does it.
+    # Names, sizes and times stand for the contents, as in make.
     found = [(path, path.stat()) for path in image_files(Path(str(calib)))]
     return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
 
@@ -59,7 +59,7 @@ def _folder() -> Path:
 
 
 def find(name: str) -> Entry | None:
-    """The engine of a `key`; None where it was not kept, or is damaged."""
+    """Return the engine with a `key`; None where there is none or it is damaged."""
     folder = _folder() / name
     try:
         return Entry(folder, json.loads((folder / MANIFEST).read_text())) if (folder / ENGINE).is_file() else None
@@ -68,7 +68,7 @@ def find(name: str) -> Entry | None:
 
 
 def keep(name: str, engine: bytes, manifest: dict[str, Any]) -> None:
-    """Keeps an engine; the manifest comes last, so that an entry with one is whole."""
+    """Add an engine. The manifest is written last, so that an entry that has one is complete."""
     with written_whole(_folder() / name / ENGINE, CACHE_MEND) as temporary:
         temporary.write_bytes(engine)
     with written_whole(_folder() / name / MANIFEST, CACHE_MEND) as temporary:
@@ -76,13 +76,13 @@ def keep(name: str, engine: bytes, manifest: dict[str, Any]) -> None:
 
 
 def entries() -> Sequence[Entry]:
-    """Everything kept, the newest first."""
+    """Return all cached engines, the newest first."""
     folders = sorted(_folder().glob("*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
     return [entry for folder in folders if (entry := find(folder.name))]
 
 
 def clear() -> int:
-    """Removes everything kept; the number of bytes freed."""
+    """Remove all cached engines and return the number of bytes freed."""
     freed = sum(path.stat().st_size for path in _folder().rglob("*") if path.is_file())
     shutil.rmtree(_folder(), ignore_errors=True)
     return freed

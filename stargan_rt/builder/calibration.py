@@ -14,17 +14,17 @@ from stargan_rt.labels import LabelSpace
 from stargan_rt.models import bundled_faces
 
 HELD_OUT = 4
-"""Every so-many-th image judges; the others calibrate."""
+"""Every fourth image judges; the others calibrate."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Uint8 ``(H, W, 3)`` RGB of the network's size, in two parts that share none.
+    """Images uint8 ``(H, W, 3)`` RGB of the network's size, in two disjoint sets.
 
     Attributes:
-        calibration: from which int8 ranges are taken.
-        held_out: on which the quality is measured.
-        broken: files that could not be read, each with its reason.
+        calibration: images from which int8 ranges are taken.
+        held_out: images on which the quality is measured.
+        broken: files that could not be read, each with the reason.
     """
 
     calibration: list[Pixels]
@@ -33,15 +33,15 @@ class Images:
 
 
 def load_images(source: str | None, count: int, size: tuple[int, int]) -> Images:
-    """Reads at most `count` images.
+    """Read at most `count` images.
 
     Args:
         source: a folder, or None or ``"avatars"`` for the bundled faces.
-        count: at least 2.
-        size: (height, width) they are resized to.
+        count: largest number of images, at least 2.
+        size: (height, width) to resize them to.
 
     Raises:
-        InputError: no such folder, or fewer than two images that can be read.
+        InputError: there is no such folder, or fewer than two images can be read.
     """
     pictures: list[Pixels] = []
     broken: list[str] = []
@@ -56,10 +56,10 @@ def load_images(source: str | None, count: int, size: tuple[int, int]) -> Images
             except InputError as error:
                 broken.append(str(error))
         if len(pictures) < 2:
-            spoilt = f", {len(broken)} can't be read (first: {broken[0]})" if broken else ""
+            unreadable = f", {len(broken)} can't be read (first: {broken[0]})" if broken else ""
             raise InputError(
-                f"{source} has {len(pictures)} usable images{spoilt}; at least 2 are needed, one to calibrate and one "
-                "to judge, some 64 are better: give --calib a folder of faces like those the model will see"
+                f"{source} has {len(pictures)} usable images{unreadable}; at least 2 are needed, one to calibrate and "
+                "one to judge, and about 64 are better: give --calib a folder of faces like those the model will see"
             )
     fitted = [resize(picture, size) for picture in pictures]
     held_out = fitted[HELD_OUT - 1 :: HELD_OUT] or fitted[-1:]
@@ -67,10 +67,14 @@ def load_images(source: str | None, count: int, size: tuple[int, int]) -> Images
 
 
 def cover(images: list[Pixels], space: LabelSpace, runs: int) -> list[tuple[str, Pixels, npt.NDArray[np.float32]]]:
-    """Label name, image and label vector of each of at least `runs` runs; every label, so every mask, equally often."""
+    """Pair images with labels for at least `runs` runs, with every label, and so every mask, equally often.
+
+    Returns:
+        Label name, image and label vector float32 ``(c,)`` of each run.
+    """
     names = space.names
     rounds = -(-max(runs, len(names)) // len(names))
-    # An image moves on by one label a round, so that a label sees other images each time.
+    # Shift by one image each round, so that a label gets other images each time.
     return [
         (name, images[(index + number) % len(images)], space.encode(name))
         for number in range(rounds)

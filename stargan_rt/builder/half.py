@@ -1,4 +1,4 @@
-"""fp16 and bf16: the float32 graph with half-precision types written into it."""
+"""fp16 and bf16: half-precision types written into a float32 graph."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ KINDS = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
 
 def to_half(model: onnx.ModelProto, precision: str, *, half_norms: bool = False) -> onnx.ModelProto:
-    """A copy whose convolutions, activations and residual sums are in half precision.
+    """Return a copy whose convolutions, activations and residual sums are in half precision.
 
-    Scaling and rounding of the pictures stay in float32. Types stand in the graph alone, so strongly
-    typed builders take them as they are.
+    Scaling and rounding of the images stay in float32. The precision is in the types of the graph alone, so strongly
+    typed builders follow it.
 
     Args:
         model: a float32 model that keeps the contract of `export`.
         precision: ``"fp16"`` or ``"bf16"``.
-        half_norms: InstanceNormalization takes and gives half precision too; else it stands in float32
-            between casts. For runtimes that sum up in float32 whatever comes in.
+        half_norms: compute InstanceNormalization in half precision too, instead of in float32 between casts. For
+            runtimes that sum in float32 in any case.
     """
     half = KINDS[precision]
     typed = onnx.ModelProto()
@@ -55,21 +55,21 @@ def to_half(model: onnx.ModelProto, precision: str, *, half_norms: bool = False)
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
-    del graph.value_info[:]  # they told the old types
+    del graph.value_info[:]  # it holds the old types
     if precision == "bf16":
         for opset in typed.opset_import:
-            if not opset.domain:  # the first in which a convolution may be bf16; no operator here changed till then
+            if not opset.domain:  # the first that allows bf16 convolutions
                 opset.version = max(opset.version, 22)
     return typed
 
 
 def _inside(graph: onnx.GraphProto) -> set[str]:
-    """Outputs of the nodes from the first convolution to the last."""
+    """Return the outputs of all nodes from the first convolution to the last."""
     convolutions = [i for i, node in enumerate(graph.node) if node.op_type in ("Conv", "ConvTranspose")]
     return {name for node in graph.node[convolutions[0] : convolutions[-1] + 1] for name in node.output}
 
 
 def _bfloat16_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """The upper half of each float32, rounded to nearest, ties to even; NumPy has no bfloat16."""
+    """Return the upper half of each float32, rounded to nearest, ties to even; NumPy has no bfloat16."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""The precision of each convolution, as the types in a graph say it."""
+"""The precision of each convolution, read from the types of a graph."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ NAMES: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16",
 
 
 def typed_layers(model: onnx.ModelProto) -> dict[str, int]:
-    """Precision → how many convolutions a strongly typed builder computes in it."""
+    """Count the convolutions that a strongly typed builder computes in each precision."""
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    # What comes out of a DequantizeLinear has the type of its scale.
+    # The output of a DequantizeLinear has the type of its scale.
     scales = {node.output[0]: node.input[1] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     found: Counter[str] = Counter()
     for node in model.graph.node:
         if node.op_type in ("Conv", "ConvTranspose"):
             image, weights = node.input[:2]
-            quantised = image in scales and weights in scales  # weights alone are no more than stored in int8
+            quantised = image in scales and weights in scales  # int8 weights alone save memory, not time
             found["int8" if quantised else NAMES[kinds[scales.get(weights, weights)]]] += 1
     return dict(found)

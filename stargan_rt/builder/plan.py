@@ -1,4 +1,4 @@
-"""Compiling a typed ONNX file into a plan, with TensorRT 10 or 11 or TensorRT-RTX."""
+"""Compiling a typed graph into a plan, with TensorRT 10 or 11 or TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _OPTIONS = {
     "hardware_compatible": ("IBuilderConfig", "hardware_compatibility_level"),
     "version_compatible": ("BuilderFlag", "VERSION_COMPATIBLE"),
 }
-"""Setting → what a library that has it calls it."""
+"""Setting → the class and attribute by which a library shows that it has it."""
 _RTX_IGNORES = ("timing_cache", "dla_core", "hardware_compatible", "version_compatible")
-"""TensorRT-RTX has these names from TensorRT and does nothing with them, or needs a library that it lacks."""
+"""TensorRT-RTX has these names from TensorRT, but ignores them or needs a library that it lacks."""
 _logger = logging.getLogger(__name__)
 
 
@@ -36,11 +36,11 @@ class Plan:
     """A compiled engine.
 
     Attributes:
-        data: what `deserialize_cuda_engine` takes.
-        version: of the library that compiled it.
-        targets: GPU architectures that run it: ``"sm86"``, or ``"sm80+"`` for that one and every later one.
-        layers: precision of the convolutions and deconvolutions → how many have it.
-        layers_from: ``"engine inspector"`` where a GPU let the plan itself be asked, else ``"typed graph"``.
+        data: content of the plan file.
+        version: version of the library that compiled it.
+        targets: GPU architectures that run it: ``"sm86"``, or ``"sm80+"`` for that one and every newer one.
+        layers: precision → number of convolutions and deconvolutions that are computed in it.
+        layers_from: ``"engine inspector"`` where a GPU could load the plan, else ``"typed graph"``.
     """
 
     data: bytes
@@ -51,10 +51,10 @@ class Plan:
 
 
 def plan_targets(backend: str, config: BuildConfig) -> tuple[str, ...]:
-    """The GPUs that a plan would be for; quick, so that wrong settings are told before any work is done.
+    """Return the GPUs that a plan would be for, so that wrong settings are reported before any work is done.
 
     Raises:
-        MissingDependencyError, InputError, BuildError: as `compile_plan`, for the settings alone.
+        MissingDependencyError, InputError, BuildError: as for `compile_plan`, for the settings alone.
     """
     trt = library.vendor(backend)
     title = f"{library.TITLES[backend]} {trt.__version__}"
@@ -64,27 +64,27 @@ def plan_targets(backend: str, config: BuildConfig) -> tuple[str, ...]:
 
 def compile_plan(
     backend: str,
-    model: bytes,
+    model: onnx.ModelProto,
     config: BuildConfig,
     size: tuple[int, int],
     label_dim: int,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Plan:
-    """Compiles a typed ONNX file.
+    """Compile a typed graph.
 
     Args:
         backend: ``"tensorrt"``, which compiles for the GPU in this machine, or ``"tensorrt-rtx"``, which needs none.
-        model: the serialised file; its types are the precision.
-        config: batches, targets and limits; its precision is not looked at.
+        model: the graph; its types are the precision.
+        config: batches, targets and limits; its precision is not used.
         size: (height, width) of the images in pixels.
-        label_dim: length of a label.
-        progress: called with a phase, the steps that are done of it and how many it has.
+        label_dim: length of a label vector.
+        progress: called with a phase, the steps of it that are done, and their number.
 
     Raises:
         MissingDependencyError: the library is not installed.
-        InputError: a setting that the library does not have, or a target that it can't build for.
-        BuildError: the library refuses the network; its own words are in the message.
-        KeyboardInterrupt: Ctrl-C, after TensorRT has left its build in order.
+        InputError: the library does not have a setting, or can't build for a target.
+        BuildError: the library refuses the network; the message holds its own words.
+        KeyboardInterrupt: after Ctrl-C, once TensorRT has ended its build properly.
     """
     trt = library.vendor(backend)
     title = f"{library.TITLES[backend]} {trt.__version__}"
@@ -93,18 +93,26 @@ def compile_plan(
     with library.interrupts_deferred() as pressed, library.log(trt).collected() as lines:
         monitor = _monitor(trt, progress, pressed)
         try:
-            data = _build(trt, model, config, targets if backend == "tensorrt-rtx" else (), shapes, monitor, lines)
+            data = _build(
+                trt,
+                model.SerializeToString(),
+                config,
+                targets if backend == "tensorrt-rtx" else (),
+                shapes,
+                monitor,
+                lines,
+            )
         except BuildError as refusal:
-            if monitor.failure is not None:  # what the caller's own function raised is the cause
+            if monitor.failure is not None:  # the caller's progress function raised it
                 raise monitor.failure from None
             raise BuildError(library.with_lines(f"{title} {refusal}", lines)) from None
         engine, _ = library.deserialise(trt, data)  # None without its GPU
-    layers = typed_layers(onnx.load_from_string(model))
+    layers = typed_layers(model)
     inspected = library.layers_of_plan(trt, engine) if engine is not None else {}
     if config.hardware_compatible:
         targets = ("sm80+",)
-    # Fused beyond recognition, a plan names fewer convolutions than there are: then the types of the graph are the
-    # better witness, which a strongly typed build follows.
+    # Where TensorRT fused layers, the plan names fewer convolutions than there are. The types of the graph, which a
+    # strongly typed build follows, are more reliable then.
     if sum(inspected.values()) == sum(layers.values()):
         return Plan(data, trt.__version__, targets, inspected, "engine inspector")
     return Plan(data, trt.__version__, targets, layers, "typed graph")
@@ -119,10 +127,10 @@ def _build(
     monitor: Any,
     lines: list[str],
 ) -> bytes:
-    """The plan. What TensorRT makes on the way dies with this call, before `monitor`, which it calls.
+    """Return the plan. TensorRT's own objects are freed at the end of this call, before `monitor`, which they call.
 
     Raises:
-        BuildError: what it refuses; why is in `lines`.
+        BuildError: what it refuses; the reason is in `lines`.
     """
     log = library.log(trt)
     builder = trt.Builder(log)
@@ -130,12 +138,12 @@ def _build(
     parser = trt.OnnxParser(network, log)
     if not parser.parse(model):
         errors = [parser.get_error(i) for i in range(parser.num_errors)]
-        told = [f"{e.node_name() or 'the graph'} ({e.node_operator() or '-'}): {e.desc()}" for e in errors]
-        lines[:] = told or lines  # the log has the same again, in pieces
+        reasons = [f"{e.node_name() or 'the graph'} ({e.node_operator() or '-'}): {e.desc()}" for e in errors]
+        lines[:] = reasons or lines  # the log repeats them in pieces
         raise BuildError("can't read the network")
     options = builder.create_builder_config()
     options.progress_monitor = monitor
-    options.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector tells precisions only then
+    options.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # without it the inspector leaves out precisions
     profile = builder.create_optimization_profile()
     batches = (config.min_batch, config.opt_batch, config.max_batch)
     for name, shape in shapes.items():
@@ -161,13 +169,13 @@ def _build(
         try:
             with written_whole(config.timing_cache, "choose another --timing-cache") as path:
                 path.write_bytes(cache.serialize())
-        except InputError as error:  # a build may take minutes: it is not thrown away for this
-            _logger.warning("the timing cache is not kept: %s", error)
+        except InputError as error:  # the build took minutes, and its plan is good
+            _logger.warning("the timing cache could not be written: %s", error)
     return bytes(plan)
 
 
 def _check_options(trt: Any, backend: str, config: BuildConfig, title: str) -> None:
-    """Refuses a setting that this library does not have, rather than passing it over."""
+    """Refuse a setting that this library does not have, instead of ignoring it."""
     for name, (owner, attribute) in _OPTIONS.items():
         lacks = not hasattr(getattr(trt, owner), attribute) or (backend == "tensorrt-rtx" and name in _RTX_IGNORES)
         given = getattr(config, name)
@@ -228,17 +236,17 @@ def _use_dla(trt: Any, builder: Any, network: Any, options: Any, config: BuildCo
 
 
 def _attach_cache(options: Any, path: Path, log: Any) -> Any:
-    """Gives the build the timings in the file, or an empty cache where they are of no use; to be kept till its end."""
+    """Attach the timings in the file, or an empty cache where they can't be used; the result must outlive the build."""
     try:
         data = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise InputError(f"can't read the timing cache {path}: {error.strerror or error}") from None
     with log.collected() as complaints:
         cache = options.create_timing_cache(data)
-        # One that can't be read comes back empty or not at all, one of another GPU or version is not taken.
+        # A damaged cache comes back empty or as None; one of another GPU or version is refused.
         taken = cache is not None and options.set_timing_cache(cache, False)
     if not taken or (data and complaints):
-        reason = complaints[0] if complaints else "it is damaged, or of another GPU or version"
+        reason = complaints[0] if complaints else "it is damaged, or from another GPU or version"
         _logger.warning("the timing cache %s is not used and will be replaced: %s", path, reason)
         cache = options.create_timing_cache(b"")
         options.set_timing_cache(cache, False)
@@ -259,11 +267,11 @@ def _monitor(trt: Any, progress: Callable[[str, int, int], None] | None, pressed
             pass
 
         def step_complete(self, phase: str, step: int) -> bool:
-            """False ends the build."""
+            """Return False to end the build."""
             try:
                 if progress is not None and not pressed:
                     progress(phase, step + 1, self._steps.get(phase, step + 1))
-            except BaseException as error:  # it must not travel through TensorRT's frames
+            except BaseException as error:  # it must not unwind TensorRT's frames
                 self.failure = error
             return not pressed and self.failure is None
 

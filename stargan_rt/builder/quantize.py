@@ -1,8 +1,8 @@
-"""int8: symmetric Q/DQ pairs around the convolutions, the one form that every runtime here takes.
+"""int8: symmetric Q/DQ pairs around the convolutions, the form that every runtime here accepts.
 
-TensorRT wants zero points of 0, signed activations and per-channel weights; OpenVINO and ONNX Runtime
-compute the same file. For these two, what comes out of a ReLU may be unsigned: all 256 values are used
-then, and x86 multiplies them as they are. Biases, norms and residual sums stay in float32.
+TensorRT requires zero points of 0, signed activations and per-channel weights; OpenVINO and ONNX Runtime run the same
+file. For these two, activations that follow a ReLU may be unsigned: all 256 values are used then, and x86 has
+instructions for them. Biases, norms and residual sums stay in float32.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL
 
 LEVELS = 127
-"""Largest whole number of weights and signed activations."""
+"""Largest integer of weights and signed activations."""
 SAMPLE = 4096
-"""Values of a tensor that are kept of each calibration image."""
+"""Number of values of a tensor that are sampled for each calibration image."""
 CLIPS = np.linspace(0.2, 1.0, 41)
-"""Shares of the largest value at which an activation's range is tried to end."""
+"""Fractions of the largest value that are tried as the end of an activation's range."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The values that a quantised activation can have: `scale` times whole numbers.
+    """The values that a quantised activation can have: `scale` times an integer.
 
     Attributes:
-        scale: distance of two of them.
-        signed: the numbers are -127 to 127 (int8), else 0 to 255 (uint8).
+        scale: distance between two neighbouring values.
+        signed: the integers are -127 to 127 (int8), else 0 to 255 (uint8).
     """
 
     scale: float
@@ -68,15 +68,15 @@ def layer_groups(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
 def activation_grids(
     model: onnx.ModelProto, pairs: Iterable[tuple[Pixels, npt.NDArray[np.float32]]], *, unsigned: bool = False
 ) -> dict[str, Grid]:
-    """Input tensor of each convolution → how it is rounded.
+    """Return how the input tensor of each convolution is rounded.
 
-    The range ends where the squared error of rounding and clipping together is least, on a sample of
-    the values that the calibration images cause.
+    The range minimises the squared error of rounding and clipping together, on a sample of the values that the
+    calibration images produce.
 
     Args:
         model: float32.
-        pairs: images uint8 ``(H, W, 3)`` and label vectors.
-        unsigned: what comes out of a ReLU goes without a sign; TensorRT refuses such a graph.
+        pairs: images uint8 ``(H, W, 3)`` RGB and label vectors float32 ``(c,)``.
+        unsigned: activations that follow a ReLU are uint8; TensorRT refuses such a graph.
     """
     names = [node.input[0] for layers in layer_groups(model).values() for node in layers]
     positive = {name for node in model.graph.node if node.op_type == "Relu" for name in node.output}
@@ -109,12 +109,12 @@ def _best_scale(values: npt.NDArray[np.float32], largest: float, levels: int) ->
 
 
 def quantize(model: onnx.ModelProto, grids: Mapping[str, Grid], groups: Collection[str]) -> onnx.ModelProto:
-    """A copy with the convolutions of `groups` in int8.
+    """Return a copy with the convolutions of `groups` in int8.
 
     Args:
         model: float32.
-        grids: of `activation_grids`.
-        groups: names out of `config.GROUPS`.
+        grids: from `activation_grids`.
+        groups: names from `config.GROUPS`.
     """
     quantized = onnx.ModelProto()
     quantized.CopyFrom(model)

@@ -1,56 +1,60 @@
-"""One build from an ONNX file to an engine: typed graph, compilation, quality gate, files."""
+"""`build`: the steps from an ONNX file to an engine, from top to bottom."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import onnx
 
 import stargan_rt
 from stargan_rt import backends, machine
-from stargan_rt.backends import PLANS, Backend, RunOptions
+from stargan_rt.backends import PLANS, Backend
+from stargan_rt.build_record import BuildRecord, Int8Choice, Quality, Speed
 from stargan_rt.builder import cache
-from stargan_rt.builder.calibration import Images, cover, load_images
+from stargan_rt.builder.artifact import Artifact, output_path, sealed, write
+from stargan_rt.builder.calibration import cover, load_images
 from stargan_rt.builder.config import BuildConfig
-from stargan_rt.builder.gate import Gate, Quality
-from stargan_rt.builder.half import to_half
+from stargan_rt.builder.gate import Gate
 from stargan_rt.builder.layers import typed_layers
-from stargan_rt.builder.plan import compile_plan, plan_targets
-from stargan_rt.builder.quantize import activation_grids
+from stargan_rt.builder.plan import Plan, compile_plan, plan_targets
+from stargan_rt.builder.quantize import activation_grids, quantize
 from stargan_rt.builder.recipe import search
+from stargan_rt.builder.running import running
 from stargan_rt.builder.typed import half_graph, rewritten, without_unused
-from stargan_rt.errors import BuildError, EngineLoadError, InputError, MissingDependencyError
-from stargan_rt.files import written_whole
-from stargan_rt.manifest import Manifest, plan_manifest_path, read_onnx, sha256, sha256_of, write_to_onnx
+from stargan_rt.errors import BuildError, MissingDependencyError
+from stargan_rt.files import sha256
+from stargan_rt.manifest import Manifest, read_onnx
 from stargan_rt.timing import compare_latency
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Phase, steps done, steps in all."""
+"""Called with a phase, the steps of it that are done, and their number."""
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """A built engine.
+class _Job:
+    """What every step of one build needs: the float32 model and what to make of it."""
 
-    Attributes:
-        path: an ONNX file for the CPU backends; a plan, with ``PATH.json`` beside it, for TensorRT.
-        manifest: what it is and how it was made.
-        cached: it was built before and only copied.
-        seconds: what this build took.
-    """
-
-    path: Path
+    model: onnx.ModelProto
     manifest: Manifest
-    cached: bool
-    seconds: float
+    config: BuildConfig
+    backend: str
+    progress: Progress
+
+    @property
+    def for_plan(self) -> bool:
+        return self.backend in PLANS
+
+    @property
+    def judge(self) -> str:
+        """The backend that runs typed graphs: the engine's own, or for a plan one that runs without a GPU."""
+        if not self.for_plan:
+            return self.backend
+        return "openvino" if self.config.precision == "bf16" else "onnxruntime"  # which has no bf16 on a CPU
 
 
 def build(
@@ -61,19 +65,22 @@ def build(
     force: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Artifact:
-    """Builds an engine, proves its pictures against the float32 master, and writes it whole or not at all.
+    """Build an engine, check its images against the float32 model's, and write it whole or not at all.
 
     Args:
-        onnx_path: of ``python -m export``.
-        config: what to build.
-        output: by default beside the ONNX file: ``g.fp16.engine`` for a plan, ``g.int8.onnx`` for a CPU.
-        force: build again where the cache has it, and keep an int8 engine that is not faster.
-        progress: is told how far the build is.
+        onnx_path: a file of ``python -m export``.
+        config: what to build; by default fp16 for the best backend of this machine.
+        output: by default a file next to the ONNX file: ``g.fp16.engine`` for a plan, ``g.fp16.onnx`` for a CPU.
+        force: build again what the cache has, and keep an int8 engine that is not faster.
+        progress: called with a phase, the steps of it that are done, and their number.
+
+    Returns:
+        The engine's path and manifest.
 
     Raises:
         EngineLoadError: the file is not an exported model.
-        BuildError: the engine can't be made, its pictures are below the budget, or int8 gains nothing.
-        InputError: settings that do not go together, unusable images, or a path that can't be written.
+        BuildError: the engine can't be built, its images miss the PSNR budget, or int8 is not faster.
+        InputError: settings contradict each other, images are unusable, or the output can't be written.
         MissingDependencyError: the backend is not installed.
     """
     began = time.perf_counter()
@@ -81,164 +88,35 @@ def build(
     master, model = read_onnx(source)
     if master.build:
         raise BuildError(
-            f"{source} is an engine already ({master.precision} for {master.build['backend']}); "
+            f"{source} is an engine already ({master.precision} for {master.build.backend}); "
             "build from the file that python -m export wrote"
         )
     backend = _choose(config)
-    config.check_backend(backend)
-    if backend in PLANS:
-        plan_targets(backend, config)
-    target = Path(output) if output else source.with_suffix(f".{config.precision}{_suffix(backend)}")
-    if target.suffix != _suffix(backend):
-        raise InputError(f"an engine for {backend} is a {_suffix(backend)} file; got --output {target}")
-    if target.resolve() == source.resolve():
-        raise InputError(f"--output {target} would overwrite the model it is built from; choose another")
+    target = output_path(source, Path(output) if output else None, backend, config.precision)
     name = cache.key(model, config, backend, backends.version(backend))
     if not force and (kept := cache.find(name)):
         manifest = Manifest.from_dict(kept.manifest)
-        _write(target, kept.engine.read_bytes(), manifest)
+        write(target, kept.engine.read_bytes(), manifest)
         return Artifact(target, manifest, True, time.perf_counter() - began)
-
-    maker = _Maker(config, backend, master, model, force, progress)
-    engine, facts = maker.make()
-    facts = {
-        "backend": backend,
-        "stargan_rt": stargan_rt.__version__,
-        "machine": machine.gpu() if backend in PLANS and not config.targets else machine.cpu(),
-        "source": {"file": source.name, "sha256": sha256(source)},
-        "config": config.to_dict(),
-        **facts,
-    }
-    manifest = replace(master, precision=_majority(facts["layers"]), build=facts)
-    if backend in PLANS:
-        manifest = replace(manifest, build={**facts, "plan_sha256": sha256_of(engine)})
-    else:
-        typed = onnx.load_from_string(engine)
-        write_to_onnx(manifest, typed)
-        engine = typed.SerializeToString()
-    _write(target, engine, manifest)
-    cache.keep(name, engine, manifest.to_dict())
+    record, engine = _engine(_Job(model, master, config, backend, progress), force)
+    record = replace(record, source_file=source.name, source_sha256=sha256(source))
+    precision = max(record.layers, key=record.layers.__getitem__)
+    manifest, data = sealed(replace(master, precision=precision, build=record), engine)
+    write(target, data, manifest)
+    cache.keep(name, data, manifest.to_dict())
     return Artifact(target, manifest, False, time.perf_counter() - began)
 
 
-class _Maker:
-    """One build on its way."""
-
-    def __init__(
-        self,
-        config: BuildConfig,
-        backend: str,
-        master: Manifest,
-        model: onnx.ModelProto,
-        force: bool,
-        progress: Progress,
-    ) -> None:
-        self.config, self.backend, self.master, self.model = config, backend, master, model
-        self.force, self.progress = force, progress
-        self.images: Images = load_images(config.calib, config.calib_count, master.size)
-        # Plans are judged by their typed graph, which ONNX Runtime computes, but for its want of bf16.
-        judge = "openvino" if config.precision == "bf16" else "onnxruntime"
-        self.runner = judge if backend in PLANS else backend
-        progress("float32 master", 0, 1)
-        with self._running(model, "onnxruntime", "fp32") as reference:
-            self.gate = Gate(reference.run, self.images, master.labels)
-        self.model = without_unused(model if backend in PLANS else rewritten(model))
-
-    def make(self) -> tuple[bytes, dict[str, Any]]:
-        """The plan or the typed ONNX, and what the manifest says of it."""
-        facts: dict[str, Any] = {}
-        typed = self._typed(facts)
-        data = typed.SerializeToString()
-        if self.backend in PLANS:
-            label_dim = self.master.labels.dim
-            plan = compile_plan(self.backend, data, self.config, self.master.size, label_dim, self.progress)
-            facts |= {"backend_version": plan.version, "targets": list(plan.targets)}
-            facts |= {"layers": dict(plan.layers), "layers_from": plan.layers_from}
-            facts["profile"] = [self.config.min_batch, self.config.opt_batch, self.config.max_batch]
-            how = f"{self.runner} on the typed ONNX"
-        else:
-            how = f"{self.runner}, the engine itself"
-        self.progress("quality", 0, 1)
-        with self._running(typed, self.runner, self.config.precision) as candidate:
-            quality = self.gate.judge(candidate.run)
-            if self.backend not in PLANS:
-                layers = candidate.layers()
-                facts |= {"backend_version": candidate.version, "targets": [machine.cpu()]}
-                facts |= {"layers": layers or typed_layers(typed)}
-                facts["layers_from"] = f"{self.backend} runtime model" if layers else "typed graph"
-                if self.config.precision == "int8":
-                    facts["speed"] = self._faster_than_half(candidate)
-        facts["quality"] = {
-            "budget_db": self.config.budget_db,
-            "judged_by": how,
-            "master": f"onnxruntime {backends.version('onnxruntime')}, float32",
-            **quality.to_dict(),
-        }
-        self._check(quality)
-        return plan.data if self.backend in PLANS else data, facts
-
-    def _typed(self, facts: dict[str, Any]) -> onnx.ModelProto:
-        precision = self.config.precision
-        if precision == "fp32":
-            return self.model
-        if precision in ("fp16", "bf16"):
-            return half_graph(self.model, precision, self.backend)
-        self.progress("calibration", 0, 1)
-        runs = cover(self.images.calibration, self.master.labels, len(self.images.calibration))
-        pairs = [(image, label) for _, image, label in runs]
-        grids = activation_grids(self.model, pairs, unsigned=self.backend not in PLANS)
-
-        def judge(candidate: onnx.ModelProto) -> Quality:
-            with self._running(candidate, self.runner, "int8") as running:
-                return self.gate.judge(running.run)
-
-        typed, recipe = search(self.model, grids, judge, self.config.budget_db, self.config.groups, self.progress)
-        facts["int8"] = {**recipe.to_dict(), "calibration_runs": len(runs)}
-        return typed
-
-    @contextlib.contextmanager
-    def _running(self, model: onnx.ModelProto, backend: str, precision: str) -> Iterator[Backend]:
-        """The model in a CPU backend, as an engine of that precision would be."""
-        with tempfile.TemporaryDirectory(prefix="stargan-rt-") as folder:
-            path = Path(folder) / "typed.onnx"
-            path.write_bytes(model.SerializeToString())
-            try:
-                running = backends.backend_class(backend)(path, self.master, RunOptions(precision=precision))
-            except EngineLoadError as error:
-                raise BuildError(f"{backend} can't run the {precision} graph: {error}") from None
-            try:
-                yield running
-            finally:
-                running.close()
-
-    def _faster_than_half(self, candidate: Backend) -> dict[str, Any]:
-        """Refuses int8 that is no faster than the best other precision of this machine."""
-        rival = to_half(self.model, "bf16", half_norms=True) if candidate.has_bf16 else self.model
-        name = "bf16" if candidate.has_bf16 else "fp32"
-        _, image, label = self.gate.runs[0]
-        self.progress("speed", 0, 1)
-        with self._running(rival, self.backend, name) as other:
-            ours_ms, other_ms, ratio = compare_latency(
-                lambda: candidate.run(image[None], label[None]), lambda: other.run(image[None], label[None])
-            )
-        if ratio <= 1 and not self.force:
-            raise BuildError(
-                f"int8 is not faster than {name} on this machine: {ours_ms:.2f} ms against {other_ms:.2f} ms; nothing "
-                f"was written. Build with --{name}, or keep it all the same with --force"
-            )
-        return {"ms": round(ours_ms, 3), "against": name, "against_ms": round(other_ms, 3), "ratio": round(ratio, 3)}
-
-    def _check(self, quality: Quality) -> None:
-        if quality.worst_db < self.config.budget_db:
-            worst = min(quality.psnr_db, key=quality.psnr_db.__getitem__)
-            raise BuildError(
-                f"{self.config.precision} pictures are {quality.worst_db:.1f} dB from the float32 master's "
-                f"(label {worst}), below the budget of {self.config.budget_db:g} dB; nothing was written. Use a higher "
-                "precision, other calibration images, or a lower --min-psnr"
-            )
-
-
 def _choose(config: BuildConfig) -> str:
+    """Return the backend to build for, after checking that it is there and has every setting."""
+    backend = _available(config)
+    config.check_backend(backend)
+    if backend in PLANS:
+        plan_targets(backend, config)
+    return backend
+
+
+def _available(config: BuildConfig) -> str:
     if config.backend != "auto":
         if reason := backends.unavailable(config.backend):
             raise MissingDependencyError(reason)
@@ -257,18 +135,113 @@ def _choose(config: BuildConfig) -> str:
     raise MissingDependencyError("no backend is installed: pip install onnxruntime")
 
 
-def _suffix(backend: str) -> str:
-    return ".engine" if backend in PLANS else ".onnx"
+def _engine(job: _Job, force: bool) -> tuple[BuildRecord, onnx.ModelProto | bytes]:
+    """Make the engine and its record, but for the source file: graph, typed graph, plan, judgement."""
+    images = load_images(job.config.calib, job.config.calib_count, job.manifest.size)
+    job.progress("float32 master", 0, 1)
+    with running(job.model, "onnxruntime", job.manifest, "fp32") as reference:
+        gate = Gate(reference.run, images, job.manifest.labels)
+    base = without_unused(job.model if job.for_plan else rewritten(job.model))
+    typed, int8 = _typed(job, base, gate)
+    plan = _compiled(job, typed) if job.for_plan else None
+    job.progress("quality", 0, 1)
+    with running(typed, job.judge, job.manifest, job.config.precision) as candidate:
+        quality = _judged(job, gate, candidate)
+        speed = _speed(job, base, gate, candidate, force) if int8 and not job.for_plan else None
+        layers = None if job.for_plan else candidate.layers()
+        version = candidate.version
+    record = BuildRecord(
+        backend=job.backend,
+        backend_version=version,
+        stargan_rt=stargan_rt.__version__,
+        machine=machine.gpu() if job.for_plan and not job.config.targets else machine.cpu(),
+        config=job.config.to_dict(),
+        targets=(machine.cpu(),),
+        layers=layers or typed_layers(typed),
+        layers_from=f"{job.backend} runtime model" if layers else "typed graph",
+        quality=quality,
+        int8=int8,
+        speed=speed,
+    )
+    if plan is None:
+        return record, typed
+    batches = (job.config.min_batch, job.config.opt_batch, job.config.max_batch)
+    record = replace(
+        record,
+        backend_version=plan.version,
+        targets=plan.targets,
+        layers=plan.layers,
+        layers_from=plan.layers_from,
+        profiles=(batches,),
+    )
+    return record, plan.data
 
 
-def _majority(layers: dict[str, int]) -> str:
-    return max(layers, key=layers.__getitem__)
+def _typed(job: _Job, base: onnx.ModelProto, gate: Gate) -> tuple[onnx.ModelProto, Int8Choice | None]:
+    """Write the precision into the graph; for int8, search for the layer groups that meet the budget."""
+    config = job.config
+    if config.precision == "fp32":
+        return base, None
+    if config.precision != "int8":
+        return half_graph(base, config.precision, job.backend), None
+    job.progress("calibration", 0, 1)
+    images = gate.images.calibration
+    pairs = [(image, label) for _, image, label in cover(images, job.manifest.labels, len(images))]
+    grids = activation_grids(base, pairs, unsigned=not job.for_plan)
+
+    def judge(candidate: onnx.ModelProto) -> Quality:
+        with running(candidate, job.judge, job.manifest, "int8") as loaded:
+            return gate.judge(loaded.run)
+
+    typed, choice = search(
+        base, lambda groups: quantize(base, grids, groups), judge, config.budget_db, config.groups, job.progress
+    )
+    return typed, replace(choice, calibration_runs=len(pairs))
 
 
-def _write(target: Path, engine: bytes, manifest: Manifest) -> None:
-    with contextlib.ExitStack() as stack:
-        if target.suffix == ".engine":
-            # Both are on the disk before either gets its name; a plan whose hash is not the manifest's is refused.
-            beside = stack.enter_context(written_whole(plan_manifest_path(target)))
-            beside.write_text(json.dumps(manifest.to_dict(), indent=2) + "\n")
-        stack.enter_context(written_whole(target)).write_bytes(engine)
+def _compiled(job: _Job, typed: onnx.ModelProto) -> Plan:
+    return compile_plan(job.backend, typed, job.config, job.manifest.size, job.manifest.labels.dim, job.progress)
+
+
+def _judged(job: _Job, gate: Gate, candidate: Backend) -> Quality:
+    """Compare the candidate's images with the float32 model's.
+
+    Raises:
+        BuildError: the worst label misses the budget.
+    """
+    quality = replace(
+        gate.judge(candidate.run),
+        budget_db=job.config.budget_db,
+        judged_by=f"{candidate.name} on the typed ONNX" if job.for_plan else f"{candidate.name}, the engine itself",
+        master=f"onnxruntime {backends.version('onnxruntime')}, float32",
+    )
+    if quality.worst_db < job.config.budget_db:
+        worst = min(quality.psnr_db, key=quality.psnr_db.__getitem__)
+        raise BuildError(
+            f"{job.config.precision} images are {quality.worst_db:.1f} dB from the float32 model's (label {worst}), "
+            f"below the budget of {job.config.budget_db:g} dB; nothing was written. Use a higher precision, other "
+            "calibration images, or a lower --min-psnr"
+        )
+    return quality
+
+
+def _speed(job: _Job, base: onnx.ModelProto, gate: Gate, candidate: Backend, force: bool) -> Speed:
+    """Time int8 and the best other precision of this machine in turns.
+
+    Raises:
+        BuildError: int8 is not faster, and the build is not forced.
+    """
+    name = "bf16" if candidate.has_bf16 else "fp32"
+    rival = half_graph(base, "bf16", job.backend) if candidate.has_bf16 else base
+    _, image, label = gate.runs[0]
+    job.progress("speed", 0, 1)
+    with running(rival, job.backend, job.manifest, name) as other:
+        ms, other_ms, ratio = compare_latency(
+            lambda: candidate.run(image[None], label[None]), lambda: other.run(image[None], label[None])
+        )
+    if ratio <= 1 and not force:
+        raise BuildError(
+            f"int8 is not faster than {name} on this machine: {ms:.2f} ms against {other_ms:.2f} ms; nothing was "
+            f"written. Build with --{name}, or keep the engine with --force"
+        )
+    return Speed(round(ms, 3), name, round(other_ms, 3), round(ratio, 3))

@@ -48,9 +48,9 @@ def build(onnx: Path, output: Path | None, force: bool, as_json: bool, verbose: 
     manifest = artifact.manifest
     click.echo(f"{artifact.path} ({artifact.path.stat().st_size / 1e6:.1f} MB)")
     click.echo(built(manifest))
-    if manifest.precision != config.precision:
+    if manifest.build and manifest.precision != config.precision:
         click.echo(
-            f"asked for {config.precision}; {manifest.build['backend']} on this machine computes {manifest.precision}"
+            f"asked for {config.precision}; {manifest.build.backend} on this machine computes {manifest.precision}"
         )
     click.echo("cached: built before with the same settings" if artifact.cached else f"took {artifact.seconds:.1f} s")
 

@@ -21,7 +21,8 @@ def info(engine: str, as_json: bool) -> None:
 
     Without ENGINE, the bundled model.
     """
-    from stargan_rt.manifest import read_manifest, sha256
+    from stargan_rt.files import sha256
+    from stargan_rt.manifest import read_manifest
     from stargan_rt.models import model_path
 
     path = model_path(engine)
@@ -50,17 +51,20 @@ def info(engine: str, as_json: bool) -> None:
 
 
 def built(manifest: Manifest) -> str:
-    """How an engine was made, in a few words."""
-    facts = manifest.build
-    quality = facts.get("quality", {})
+    """Describe in one line how an engine was built."""
+    build = manifest.build
+    if build is None:
+        return "exported, not built"
     parts = [
-        f"{manifest.precision} for {facts.get('backend')} {facts.get('backend_version')}",
-        f"on {', '.join(facts.get('targets', []))}",
-        "convolutions " + ", ".join(f"{count} {name}" for name, count in facts.get("layers", {}).items()),
-        f"worst label {quality.get('worst_psnr_db')} dB from float32, mean {quality.get('mean_psnr_db')} dB",
+        f"{manifest.precision} for {build.backend} {build.backend_version}",
+        f"on {', '.join(build.targets)}",
+        "convolutions " + ", ".join(f"{count} {name}" for name, count in build.layers.items()),
     ]
-    if speed := facts.get("speed"):
-        parts.append(f"{speed['ratio']:.2f} times as fast as {speed['against']} ({speed['ms']:.1f} ms)")
-    if recipe := facts.get("int8"):
-        parts.append(f"int8 in {'+'.join(recipe['groups'])}")
+    if build.quality:
+        parts.append(f"worst label {build.quality.worst_db} dB from float32, mean {build.quality.mean_db:.2f} dB")
+    if build.speed:
+        speed = build.speed
+        parts.append(f"{speed.ratio:.2f} times as fast as {speed.against} ({speed.ms:.1f} ms)")
+    if build.int8:
+        parts.append(f"int8 in {'+'.join(build.int8.groups)}")
     return "; ".join(parts)

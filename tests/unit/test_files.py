@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stargan_rt import InputError
-from stargan_rt.files import cache_folder, written_whole
+from stargan_rt.files import cache_folder, sha256, written_whole
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -64,3 +64,8 @@ def test_the_cache_on_macos_is_in_its_own_folder(tmp_path):
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == str(tmp_path / "Library" / "Caches" / "stargan-rt"), done.stderr
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

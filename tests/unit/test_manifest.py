@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stargan_rt import EngineLoadError, LabelSpace, Manifest
-from stargan_rt.manifest import METADATA_KEY, read_onnx, sha256, write_to_onnx
+from stargan_rt.manifest import METADATA_KEY, read_onnx, write_to_onnx
 
 
 def test_export_writes_what_the_model_is(model):
@@ -44,6 +44,8 @@ def test_writing_replaces_the_old_manifest_and_keeps_other_metadata(model):
         ({"size": [1]}, "damaged"),
         ({"labels": {"datasets": {}}}, "damaged"),
         ({"conv_dim": "?"}, "damaged"),
+        ({"build": "?"}, "damaged"),
+        ({"build": {"config": {}}}, "damaged"),
     ],
 )
 def test_damaged_manifests_are_refused(model, tmp_path, change, message):
@@ -60,8 +62,3 @@ def test_a_manifest_that_is_not_json_is_refused(model, tmp_path):
     onnx.save(graph, tmp_path / "g.onnx")
     with pytest.raises(EngineLoadError, match="manifest can't be read"):
         read_onnx(tmp_path / "g.onnx")
-
-
-def test_sha256(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

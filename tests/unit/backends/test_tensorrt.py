@@ -7,12 +7,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnx
 import pytest
 from pretended_cuda import Array, Cuda, Stream, values
 
 from stargan_rt import EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
 from stargan_rt.backends import RunOptions, tensorrt
 from stargan_rt.backends import tensorrt_library as library
+from stargan_rt.build_record import BuildRecord
 from stargan_rt.builder.config import BuildConfig
 from stargan_rt.builder.plan import compile_plan
 from stargan_rt.cuda import driver
@@ -26,7 +28,7 @@ SIZE, DIM = (32, 32), 5
 @pytest.fixture(scope="module")
 def plan(rtx, model):
     """The small model for a GPU that is not here."""
-    return compile_plan("tensorrt-rtx", model.read_bytes(), BuildConfig(targets=("sm89",)), SIZE, DIM)
+    return compile_plan("tensorrt-rtx", onnx.load(model), BuildConfig(targets=("sm89",)), SIZE, DIM)
 
 
 @pytest.fixture
@@ -38,8 +40,8 @@ def path(plan, tmp_path):
 
 @pytest.fixture
 def manifest(model, plan):
-    facts = {"backend": "tensorrt-rtx", "backend_version": plan.version, "targets": ["sm89"]}
-    return dataclasses.replace(read_onnx(model)[0], build={**facts, "config": {"precision": "fp16"}})
+    record = BuildRecord("tensorrt-rtx", plan.version, targets=("sm89",), config={"precision": "fp16"})
+    return dataclasses.replace(read_onnx(model)[0], build=record)
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def test_no_file(rtx, tmp_path):
 
 
 def test_another_version_is_refused_before_the_file_is_looked_at(manifest, tmp_path):
-    old = dataclasses.replace(manifest, build={**manifest.build, "backend_version": "1.2.0.54"})
+    old = dataclasses.replace(manifest, build=dataclasses.replace(manifest.build, backend_version="1.2.0.54"))
     with pytest.raises(
         EngineIncompatibleError,
         match=r"built with TensorRT-RTX 1\.2\.0\.54; installed is .*stargan-rt build --onnx .* --backend tensorrt-rtx",

@@ -10,25 +10,20 @@ import onnx
 import pytest
 
 from stargan_rt import Engine, EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
-from stargan_rt.builder import BUDGET_DB, BuildConfig, build, cache, steps
+from stargan_rt.build_record import BuildRecord
+from stargan_rt.builder import BUDGET_DB, BuildConfig, build, cache
 from stargan_rt.builder.calibration import cover, load_images
 from stargan_rt.builder.gate import Gate
 from stargan_rt.errors import BuildError
+from stargan_rt.files import sha256
 from stargan_rt.images import write_image
-from stargan_rt.manifest import read_onnx, sha256
+from stargan_rt.manifest import read_onnx
 from stargan_rt.models import bundled_faces, bundled_model
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("STARGAN_RT_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(autouse=True)
-def int8_is_faster(monkeypatch):
-    """At 32x32 and 8 channels that is a matter of luck: the timing is real, its verdict is not."""
-    real = steps.compare_latency
-    monkeypatch.setattr(steps, "compare_latency", lambda *calls: (*real(*calls)[:2], 2.0))
 
 
 @pytest.fixture
@@ -45,22 +40,24 @@ def test_every_precision_on_openvino(source, tmp_path, precision, image):
     config = BuildConfig(backend="openvino", precision=precision, calib=calib, min_psnr=20)
     artifact = build(source, config, force=True)
     assert artifact.path == tmp_path / f"g.{precision}.onnx"
-    facts = artifact.manifest.build
-    assert sum(facts["layers"].values()) == 8
-    assert facts["layers_from"] == "openvino runtime model"
-    assert artifact.manifest.precision == max(facts["layers"], key=facts["layers"].get)
-    assert facts["source"]["sha256"] == sha256(source)
-    assert facts["quality"]["worst_psnr_db"] >= 20
-    assert set(facts["quality"]["psnr_db"]) == set(facts["quality"]["ssim"]) == set(artifact.manifest.labels.names)
+    record = artifact.manifest.build
+    assert sum(record.layers.values()) == 8
+    assert record.layers_from == "openvino runtime model"
+    assert artifact.manifest.precision == max(record.layers, key=record.layers.get)
+    assert (record.source_file, record.source_sha256) == ("g.onnx", sha256(source))
+    assert record.quality.worst_db >= 20
+    assert record.quality.judged_by == "openvino, the engine itself"
+    assert set(record.quality.psnr_db) == set(record.quality.ssim) == set(artifact.manifest.labels.names)
     with Engine.load(artifact.path) as engine, Engine.load(source) as master:
         assert engine.backend == "openvino"
         assert engine.precision == artifact.manifest.precision
         difference = engine.translate(image, "happy").astype(int) - master.translate(image, "happy")
         assert np.abs(difference).mean() < 12
     if precision == "int8":
-        assert facts["int8"]["groups"] == ["down", "residual", "up", "last"]
-        assert list(facts["int8"]["ranking_db"]) == ["first", "down", "residual", "up", "last"]
-        assert facts["speed"]["against"] in ("bf16", "fp32")
+        assert record.int8.groups == ("down", "residual", "up", "last")
+        assert list(record.int8.ranking_db) == ["first", "down", "residual", "up", "last"]
+        assert record.speed.against in ("bf16", "fp32")
+        assert record.speed.ms > 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -68,7 +65,7 @@ def test_onnxruntime_too(source, precision):
     calib = "avatars" if precision == "int8" else None
     config = BuildConfig(backend="onnxruntime", precision=precision, calib=calib, min_psnr=20)
     artifact = build(source, config, force=True)
-    assert artifact.manifest.build["layers_from"] == "typed graph"
+    assert artifact.manifest.build.layers_from == "typed graph"
     assert artifact.manifest.precision == precision
     with Engine.load(artifact.path) as engine:
         assert engine.backend == "onnxruntime"
@@ -77,7 +74,7 @@ def test_onnxruntime_too(source, precision):
 def test_one_int8_file_for_both_cpu_backends(tmp_path):
     config = BuildConfig(backend="openvino", precision="int8", calib="avatars")
     artifact = build(bundled_model("avatars"), config, output=tmp_path / "a.int8.onnx", force=True)
-    assert artifact.manifest.build["quality"]["worst_psnr_db"] >= BUDGET_DB["int8"]
+    assert artifact.manifest.build.quality.worst_db >= BUDGET_DB["int8"]
     manifest, _ = read_onnx(artifact.path)
     images = load_images("avatars", 16, manifest.size)
     with Engine.load(bundled_model("avatars"), backend="onnxruntime") as master:
@@ -118,18 +115,18 @@ def test_other_calibration_images_are_another_build(source, tmp_path):
     build(source, config, force=True)
     assert build(source, config).cached
     write_image(folder / "0.png", bundled_faces()[9])
-    assert not build(source, config).cached
+    build(source, config, force=True)  # at this size int8 may be slower, which is no matter here
+    assert len(cache.entries()) == 2
 
 
 def test_the_search_drops_the_group_that_harms_most(source):
     artifact = build(source, INT8, force=True)
-    recipe = artifact.manifest.build["int8"]
-    all_db = recipe["tried"][0]["worst_psnr_db"]
+    _, all_db = artifact.manifest.build.int8.tried[0]
     stricter = dataclasses.replace(INT8, min_psnr=all_db + 0.5)
-    found = build(source, stricter, force=True).manifest.build["int8"]
-    ranking = {group: db for group, db in found["ranking_db"].items() if group != "first"}
-    assert min(ranking, key=ranking.get) not in found["groups"]
-    assert len(found["groups"]) < 4
+    found = build(source, stricter, force=True).manifest.build.int8
+    ranking = {group: db for group, db in found.ranking_db.items() if group != "first"}
+    assert min(ranking, key=ranking.get) not in found.groups
+    assert len(found.groups) < 4
 
 
 def test_a_budget_out_of_reach_is_refused_with_the_figures(source, tmp_path):
@@ -145,7 +142,7 @@ def test_int8_that_gains_nothing_is_refused_unless_forced(source, tmp_path, monk
     with pytest.raises(BuildError, match=r"int8 is not faster than \w+ on this machine: 3.00 ms against 2.00 ms"):
         build(source, INT8)
     assert not (tmp_path / "g.int8.onnx").exists()
-    assert build(source, INT8, force=True).manifest.build["speed"]["ratio"] == 0.67
+    assert build(source, INT8, force=True).manifest.build.speed.ratio == 0.67
 
 
 def test_labels_and_images_are_covered(model):
@@ -246,7 +243,7 @@ def test_calibration_folders_that_are_of_no_use(source, tmp_path):
         build(source, config)
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(b"not a picture")
-    with pytest.raises(InputError, match=r"0 usable images, 2 can't be read \(first: .*a\.png is not an image"):
+    with pytest.raises(InputError, match=r"0 usable images, 2 can't be read \(first: .*a\.png is damaged"):
         build(source, config)
     write_image(folder / "c.png", bundled_faces()[0])
     with pytest.raises(InputError, match="1 usable images, 2 can't be read"):
@@ -286,12 +283,12 @@ def test_a_plan_that_is_not_its_manifest_s_is_refused(tmp_path, model):
         Engine.load(plan)
     manifest = dataclasses.replace(
         read_onnx(model)[0],
-        build={
-            "backend": "tensorrt-rtx",
-            "plan_sha256": "0" * 64,
-            "source": {"file": "g.onnx"},
-            "config": {"precision": "int8", "targets": ["sm86"], "calib": "faces"},
-        },
+        build=BuildRecord(
+            backend="tensorrt-rtx",
+            plan_sha256="0" * 64,
+            source_file="g.onnx",
+            config={"precision": "int8", "targets": ["sm86"], "calib": "faces"},
+        ),
     )
     beside.write_text(json.dumps(manifest.to_dict()))
     command = "stargan-rt build --onnx g.onnx --int8 --backend tensorrt-rtx --target sm86 --calib faces"

@@ -20,9 +20,9 @@ SIZE, DIM = (32, 32), 5
 def compiled(rtx, model):
     """Compiles the small model, or another, with some settings."""
 
-    def compiled(data=None, progress=None, **settings):
+    def compiled(graph=None, progress=None, **settings):
         config = BuildConfig(**({"targets": ("sm89",)} | settings))
-        return plan.compile_plan("tensorrt-rtx", data or model.read_bytes(), config, SIZE, DIM, progress)
+        return plan.compile_plan("tensorrt-rtx", graph or onnx.load(model), config, SIZE, DIM, progress)
 
     return compiled
 
@@ -36,7 +36,7 @@ def no_gpu(monkeypatch):
 def test_a_missing_library_is_named_with_the_command_that_installs_it(backend, monkeypatch):
     monkeypatch.setitem(sys.modules, library.MODULES[backend], None)
     with pytest.raises(MissingDependencyError, match=rf"pip install 'stargan-rt\[{backend}\]'"):
-        plan.compile_plan(backend, b"", BuildConfig(), SIZE, DIM)
+        plan.compile_plan(backend, onnx.ModelProto(), BuildConfig(), SIZE, DIM)
     assert "pip install" in unavailable(backend)
 
 
@@ -72,10 +72,10 @@ def test_without_targets_the_gpu_here_is_built_for(compiled, monkeypatch, no_gpu
 def test_tensorrt_builds_for_the_gpu_here_only(rtx, monkeypatch, no_gpu):
     monkeypatch.setattr(library, "vendor", lambda backend: rtx)  # it gets no further than the targets
     with pytest.raises(BuildError, match=r"none is usable here \(no driver\): build there"):
-        plan.compile_plan("tensorrt", b"", BuildConfig(), SIZE, DIM)
+        plan.compile_plan("tensorrt", onnx.ModelProto(), BuildConfig(), SIZE, DIM)
     monkeypatch.setattr(driver, "gpu", lambda: ("sm86", ""))
     with pytest.raises(InputError, match=r"the GPU in this machine, sm86, not for sm89; build on that machine"):
-        plan.compile_plan("tensorrt", b"", BuildConfig(targets=("sm86", "sm89")), SIZE, DIM)
+        plan.compile_plan("tensorrt", onnx.ModelProto(), BuildConfig(targets=("sm86", "sm89")), SIZE, DIM)
 
 
 def graph(*nodes, initializers=()):
@@ -83,7 +83,7 @@ def graph(*nodes, initializers=()):
     label = helper.make_tensor_value_info("label", TensorProto.FLOAT, ["batch", DIM])
     out = helper.make_tensor_value_info("translated", TensorProto.UINT8, None)
     made = helper.make_graph(list(nodes), "g", [image, label], [out], list(initializers))
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
 def test_a_network_that_is_refused_comes_with_the_librarys_own_words(compiled):
@@ -100,13 +100,11 @@ def test_a_network_that_is_refused_comes_with_the_librarys_own_words(compiled):
     ]
     with pytest.raises(BuildError, match=r"(?s)quantise \(QuantizeLinear\): .*zero"):
         compiled(graph(*nodes, initializers=zero))
-    with pytest.raises(BuildError, match="Failed to parse the ONNX model"):
-        compiled(b"no ONNX")
 
 
 def test_a_network_of_another_size_is_refused(rtx, model):
     with pytest.raises(BuildError, match="profile has min=64"):
-        plan.compile_plan("tensorrt-rtx", model.read_bytes(), BuildConfig(targets=("sm89",)), (64, 64), DIM)
+        plan.compile_plan("tensorrt-rtx", onnx.load(model), BuildConfig(targets=("sm89",)), (64, 64), DIM)
 
 
 def test_precisions_are_read_from_the_graph(compiled, model):
@@ -124,7 +122,7 @@ def test_precisions_are_read_from_the_graph(compiled, model):
         typed.graph.node.insert(at, back)
         typed.graph.node.insert(at, quantise)
         expected = {"fp32": 8} if i == 1 else {"fp32": 7, "int8": 1}  # quantised weights alone compute in float
-        assert compiled(typed.SerializeToString()).layers == expected
+        assert compiled(typed).layers == expected
 
 
 def test_progress_is_told(compiled):

@@ -12,7 +12,8 @@ from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.backends import version
 from stargan_rt.builder import BUDGET_DB, BuildConfig, build, gate, plan, steps
 from stargan_rt.cuda import driver
-from stargan_rt.manifest import plan_manifest_path, read_onnx, read_plan, sha256
+from stargan_rt.files import sha256
+from stargan_rt.manifest import plan_manifest_path, read_onnx, read_plan
 from stargan_rt.models import bundled_model
 
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: pip install 'stargan-rt[tensorrt-rtx]'")
@@ -72,15 +73,15 @@ def no_gpu():
 def check(artifact, precision, targets):
     path, manifest = artifact.path, artifact.manifest
     assert read_plan(path) == manifest
-    facts = manifest.build
-    assert (facts["backend"], facts["backend_version"]) == ("tensorrt-rtx", version("tensorrt-rtx"))
-    assert facts["targets"] == list(targets)
-    assert facts["profile"] == [1, 1, 8]
-    assert facts["layers"] == LAYERS[precision]
-    assert facts["layers_from"] == "typed graph"
-    assert facts["quality"]["judged_by"] == "onnxruntime on the typed ONNX"
-    assert facts["quality"]["worst_psnr_db"] >= facts["quality"]["budget_db"] == BUDGET_DB[precision]
-    assert facts["plan_sha256"] == sha256(path)
+    record = manifest.build
+    assert (record.backend, record.backend_version) == ("tensorrt-rtx", version("tensorrt-rtx"))
+    assert record.targets == targets
+    assert record.profiles == ((1, 1, 8),)
+    assert record.layers == LAYERS[precision]
+    assert record.layers_from == "typed graph"
+    assert record.quality.judged_by == "onnxruntime on the typed ONNX"
+    assert record.quality.worst_db >= record.quality.budget_db == BUDGET_DB[precision]
+    assert record.plan_sha256 == sha256(path)
     assert manifest.precision == precision
 
 
@@ -129,7 +130,7 @@ def test_without_a_gpu_a_bare_plan_is_refused(built, no_gpu):
 
 
 def write_manifest(path, manifest, **facts):
-    changed = dataclasses.replace(manifest, build={**manifest.build, **facts})
+    changed = dataclasses.replace(manifest, build=dataclasses.replace(manifest.build, **facts))
     plan_manifest_path(path).write_text(json.dumps(changed.to_dict()))
 
 
@@ -147,7 +148,9 @@ def test_a_changed_or_cut_plan_is_refused(built):
     changed[middle] ^= 1
     for data in (changed, whole[:middle]):
         built.write_bytes(data)
-        with pytest.raises(EngineIncompatibleError, match=rf"was changed or cut off.*build anew: {REBUILD}"):
+        with pytest.raises(
+            EngineIncompatibleError, match=rf"was changed or cut off.*build the engine again: {REBUILD}"
+        ):
             Engine.load(built)
 
 
