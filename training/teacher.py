@@ -12,8 +12,8 @@ from torch import Tensor
 
 from stargan_rt import Engine
 from stargan_rt.errors import InputError
+from stargan_rt.files import sha256
 from stargan_rt.labels import LabelSpace
-from stargan_rt.manifest import sha256
 from stargan_rt.models import BUNDLED, bundled_model
 from training.checkpoint import is_own, read_checkpoint, trained_discriminator, trained_generator
 from training.config import TrainConfig
