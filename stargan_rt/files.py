@@ -43,6 +43,11 @@ def written_whole(path: str | os.PathLike[str], hint: str = "choose another --ou
             temporary.unlink(missing_ok=True)
 
 
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()

