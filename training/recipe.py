@@ -141,7 +141,7 @@ def run_recipe(stages: list[Stage], workspace: Workspace) -> None:
 
 def _made(stage: Stage, workspace: Workspace) -> dict[str, str]:
     """Return the hash of each input's checkpoint, so that a stage is not taken for finished if one changed."""
-    from stargan_rt.manifest import sha256
+    from stargan_rt.files import sha256
 
     return {name: sha256(workspace.checkpoint(name)) for name in stage.inputs}
 
