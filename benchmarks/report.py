@@ -73,7 +73,7 @@ def markdown(result: dict[str, Any], rows: list[Row], device: str, missing: bool
         Column("class", words("class"), words=True),
         Column("ms", number("ms", 1)),
         Column(f"times {base.removesuffix(' fp32')}", times("times_base")),
-        Column("PSNR to float32", decibels("class", "same pictures")),
+        Column("PSNR to float32", decibels("class", "same images")),
         Column("of the limit", share("share_of_limit")),
     ]
     return f"{table(columns, [*rows, *absent] if missing else rows)}\n\n{caption(result, device)}"
@@ -111,7 +111,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes.set_yticks(places, [row["name"] for row in rows])
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row["ours"] else "normal")
-    axes.bar_label(bars, [decibels("class", "same pictures")(row) for row in rows], padding=6, fontsize="small")
+    axes.bar_label(bars, [decibels("class", "same images")(row) for row in rows], padding=6, fontsize="small")
     axes.invert_yaxis()
     axes.margins(x=0.2)
     settings, about = result["settings"], result["machine"]

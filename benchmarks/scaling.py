@@ -95,7 +95,7 @@ _COST = Column("cost of a pixel, times the first", times("times_first"))
 COLUMNS: dict[str, list[Column]] = {
     "sizes": [
         *(_PRECISION, _SIZE, Column("ms an image", _MS), Column("ns a pixel", _PIXEL), _COST),
-        Column("PSNR to float32", decibels("precision", "same picture")),
+        Column("PSNR to float32", decibels("precision", "same image")),
     ],
     "batches": [_PRECISION, Column("batch", text("batch")), _SPEED, Column("times batch 1", times("times_first"))],
     "threads": [
@@ -118,7 +118,7 @@ COLUMNS: dict[str, list[Column]] = {
     ],
 }
 CAPTIONS = {
-    "sizes": "One image a call through `Engine.translate`, uint8 array to uint8 array; PSNR of one picture.",
+    "sizes": "One image a call through `Engine.translate`, uint8 array to uint8 array; PSNR of one image.",
     "batches": "Arrays `(n, {side}, {side}, 3)` through `Engine.translate`.",
     "threads": "One image of {side}x{side} a call.",
     "lanes": "As many threads as lanes call `Engine.translate` at once, with images of {side}x{side}.",

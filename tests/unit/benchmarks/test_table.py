@@ -79,7 +79,7 @@ def test_scaling_shows_ratios_and_what_was_not_measured(tmp_path):
     builds = [{"precision": "int8", "size": 64, "not_measured": "add --build-sizes 64"}]
     result = {"sizes": {**about, "rows": rows}, "builds": {**about, "rows": builds}}
     found = made(result, "scaling-cpu", "sizes", tmp_path)
-    assert "| fp32 | 32x32 | 2.0 | 1992 | 1 | same picture |" in found
+    assert "| fp32 | 32x32 | 2.0 | 1992 | 1 | same image |" in found
     assert "| fp32 | 64x64 | 2.0 | 1992 | 1.04 (0.96–1.12) | 48.9 dB, below 50 |" in found
     assert "Medians of 3 rounds" in found
     assert "A CPU, 2 of 4 cores, Linux x86_64, OpenVINO 2026.4.1." in found.replace("\n", " ")
