@@ -89,7 +89,8 @@ def main(
     parity = prove(model, loaded.generator, loaded.space, size)
     network = {name: value for name, value in loaded.model.items() if name != "label_dim"}
     manifest = Manifest(loaded.space, size, "fp32", source=loaded.source, parity=parity, **network)
-    write_to_onnx(dataclasses.replace(manifest, alignment=alignment or loaded.alignment), model)
+    manifest = dataclasses.replace(manifest, alignment=alignment or loaded.alignment, int8_limits=loaded.int8_limits)
+    write_to_onnx(manifest, model)
     data = model.SerializeToString()
     with written_whole(output) as temporary:
         temporary.write_bytes(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from stargan_rt.errors import ExportError
 from stargan_rt.files import sha256
 from stargan_rt.labels import LabelSpace
 from training.architectures import AnyGenerator, new_generator
-from training.checkpoint import generator_weights, is_own, read_checkpoint, require_own
+from training.checkpoint import generator_weights, is_own, read_checkpoint, require_own, stored_grids
 from training.data.hair import hair_group
 from training.data.spec import alignment_of
 
@@ -30,6 +30,8 @@ class Loaded:
         generator: in evaluation mode, float32, on the CPU.
         size: (height, width) it was trained at; None if the checkpoint does not say.
         model: arguments of `training.architectures.new_generator`.
+        int8_limits: the largest value of each convolution's int8 activation grid, by the ONNX name of its weights;
+            empty if the checkpoint was trained in floating point alone.
         running: running statistics found and left out, by key; empty for most checkpoints.
         source: for the manifest.
         alignment: how the training set shows faces, for the manifest.
@@ -42,6 +44,7 @@ class Loaded:
     running: dict[str, Tensor]
     source: dict[str, Any]
     alignment: str = "none"
+    int8_limits: dict[str, float] = field(default_factory=dict)
 
 
 def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best", *, unnamed: bool = False) -> Loaded:
@@ -97,7 +100,9 @@ def load_generator(path: Path, labels: Sequence[str] = (), weights: str = "best"
         source |= {"iteration": data["iteration"], "weights": weights}
     size = (data["image_size"], data["image_size"]) if own else None
     alignment = alignment_of(data["config"]["data"]) if own else "none"
-    return Loaded(generator.eval(), label_space, size, model, running, source, alignment)
+    grids = stored_grids(data) if own else {}
+    limits = {f"generator.{name}.weight": grid.limit for name, grid in grids.items()}
+    return Loaded(generator.eval(), label_space, size, model, running, source, alignment, limits)
 
 
 def _architecture(state: dict[str, Tensor], path: Path) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Manifest:
         stem: of a lite generator, the side of the pixel blocks that space-to-depth makes one pixel of; else 1.
         bottleneck: by how much the images in the residual blocks are smaller than the input.
         alignment: how the training set shows faces, one of `stargan_rt.faces.ALIGNMENTS`.
+        int8_limits: by the name of a convolution's weights, the largest value of its input's int8 grid that the
+            generator was trained with; empty if it was trained in floating point alone.
     """
 
     labels: LabelSpace
@@ -56,6 +58,7 @@ class Manifest:
     stem: int = 1
     bottleneck: int = 4
     alignment: str = "none"
+    int8_limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def precision_asked(self) -> str:
@@ -101,6 +104,7 @@ class Manifest:
                 int(data.get("stem", 1)),
                 int(data.get("bottleneck", 4)),
                 str(data.get("alignment", "none")),
+                {str(name): float(limit) for name, limit in dict(data.get("int8_limits", {})).items()},
             )
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError, LabelError) as error:
             raise EngineLoadError(f"the manifest is damaged: {error}") from None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stargan_rt.builder.quantize import Grid
 from stargan_rt.errors import InputError
 from stargan_rt.files import written_whole
 from stargan_rt.labels import LabelSpace
@@ -40,6 +41,8 @@ class TrainState:
     iteration: int = 0
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
     """The generator's loss for each copy of its weights when they were last scored; see `training.watch.score`."""
+    int8_grids: dict[str, Grid] = dataclasses.field(default_factory=dict)
+    """The activation grids that the last iterations train through, by convolution; see `training.int8`."""
 
     @classmethod
     def fresh(cls, config: TrainConfig, space: LabelSpace, device: str | None = None) -> TrainState:
@@ -86,6 +89,7 @@ class TrainState:
             "config": dataclasses.asdict(self.config),
             "iteration": self.iteration,
             "scores": self.scores,
+            "int8_grids": {name: dataclasses.asdict(grid) for name, grid in self.int8_grids.items()},
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
         with written_whole(path) as temporary:
@@ -130,6 +134,7 @@ class TrainState:
                 f"networks, or start a new run from its generator: --init\n{error}"
             ) from None
         self.iteration, self.scores = data["iteration"], data.get("scores", {})
+        self.int8_grids = stored_grids(data)
 
     def start_from(self, path: Path) -> bool:
         """Load the averaged generator of another checkpoint, and its discriminator if it fits.
@@ -209,6 +214,11 @@ def trained_discriminator(path: Path, device: str = "cpu") -> Discriminator:
     discriminator = Discriminator(config.image_size, len(space.names), config.d_conv_dim, config.d_layers)
     discriminator.load_state_dict(data["discriminator"])
     return discriminator.to(device).requires_grad_(False).eval()
+
+
+def stored_grids(data: dict[str, Any]) -> dict[str, Grid]:
+    """Return the int8 activation grids of a checkpoint, by convolution; empty if it was trained without."""
+    return {name: Grid(**grid) for name, grid in data.get("int8_grids", {}).items()}
 
 
 def generator_arguments(config: TrainConfig, space: LabelSpace) -> dict[str, Any]:

@@ -133,6 +133,10 @@ class TrainConfig:
         "weight of the difference in the features of the teacher's discriminator, if it is a checkpoint",
         at_least=0,
     )
+    int8_iterations: int = setting(
+        0, "last iterations, which train through the int8 grids that a build writes, in float32", at_least=0
+    )
+    int8_signed: bool = setting(False, "train through the grids of TensorRT, whose activations are signed")
     ema: float = setting(
         0.999,
         "decay of the moving average of the generator's weights, per generator step",
@@ -177,6 +181,11 @@ class TrainConfig:
             raise InputError(
                 f"distill_iterations must be at most iterations = {self.iterations}; got {self.distill_iterations} "
                 "(set it with --distill-iterations)"
+            )
+        if self.int8_iterations > self.iterations:
+            raise InputError(
+                f"int8_iterations must be at most iterations = {self.iterations}; got {self.int8_iterations} "
+                "(set it with --int8-iterations)"
             )
         if self.distill_iterations and not self.teacher:
             raise InputError("distill_iterations need a teacher: add --teacher CHECKPOINT, an engine or avatars")

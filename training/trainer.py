@@ -9,16 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stargan_rt.errors import InputError
 from training.batch import Batch, step_random
 from training.checkpoint import TrainState
 from training.data.dataset import Dataset
 from training.distributed import Processes
+from training.int8 import Int8Generator, calibrate
 from training.losses import classification_loss, distillation_loss, generator_loss, gradient_penalty
 from training.pairs import Pairs
-from training.targets import parts
+from training.targets import draw_requests, parts
 from training.teacher import Teacher
 from training.transfer import transfer_discriminator
 from training.watch import Watch
+
+CALIBRATION_RANK = 2**31 + 1
+"""Takes the place of a process's rank, so that calibration draws other images than any training step."""
 
 
 def train(state: TrainState, datasets: Sequence[Dataset], out: Path, processes: Processes) -> None:
@@ -53,11 +58,15 @@ def iterate(
     generator step. The generator's losses are repeated until its next step. With several data sets, the
     names of the losses start with the name of the data set.
 
-    The first `distill_iterations` are generator steps on `pairs` instead.
+    The first `distill_iterations` are generator steps on `pairs` instead. In the last `int8_iterations` the generator
+    computes through int8 grids.
     """
     config, device = state.config, processes.device
     dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(config.precision)
     autocast = torch.autocast(device.partition(":")[0], dtype, enabled=dtype is not None)
+    int8 = config.int8_iterations == 0
+    if not int8 and processes.count > 1:
+        raise InputError("int8_iterations run in one process; train without them first, and resume without torchrun")
     generator: Any = processes.parallel(state.generator)
     discriminator: Any = processes.parallel(state.discriminator)
     if config.compile:
@@ -66,6 +75,10 @@ def iterate(
     losses: dict[str, Tensor] = {}
 
     while state.iteration < config.iterations:
+        if not int8 and state.iteration >= config.iterations - config.int8_iterations:
+            # The products of bfloat16 are coarser than int8's grids, so these iterations compute in float32.
+            generator, int8 = _through_int8(state, datasets, device), True
+            autocast = torch.autocast(device.partition(":")[0], enabled=False)
         random = step_random(config.seed, state.iteration, processes.rank)
         factor = config.learning_rate_factor(state.iteration)
         _set_learning_rate(state.g_optimizer, config.g_lr * factor)
@@ -114,6 +127,19 @@ def iterate(
 
         state.iteration += 1
         yield losses
+
+
+def _through_int8(state: TrainState, datasets: Sequence[Dataset], device: str) -> Int8Generator:
+    """Make the generator compute through int8 grids, which are chosen once and kept in the checkpoint."""
+    if not state.int8_grids:
+        batches = []
+        for number, part in enumerate(parts(state.space)):
+            random = step_random(state.config.seed, number, rank=CALIBRATION_RANK)
+            batch = Batch.draw(datasets[number], part, state.config, random, device)
+            requests = draw_requests(state.space, len(batch.real), random).to(device)
+            batches += [(batch.real, batch.target), (batch.real, requests)]
+        state.int8_grids = calibrate(state.averaged, batches, state.config.int8_signed)
+    return Int8Generator(state.generator, state.int8_grids)
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

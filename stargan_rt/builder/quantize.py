@@ -7,6 +7,7 @@ instructions for them. Biases, norms and residual sums stay in float32.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from stargan_rt.builder.config import GROUPS
 from stargan_rt.images import Pixels
-from stargan_rt.manifest import IMAGE, LABEL
+from stargan_rt.manifest import IMAGE, LABEL, METADATA_KEY
 
 LEVELS = 127
 """Largest integer of weights and signed activations."""
@@ -39,6 +40,16 @@ class Grid:
 
     scale: float
     signed: bool = True
+
+    @property
+    def levels(self) -> int:
+        """The largest whole number."""
+        return LEVELS if self.signed else 255
+
+    @property
+    def limit(self) -> float:
+        """The largest value; larger ones are clipped."""
+        return self.scale * self.levels
 
 
 def layer_groups(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
@@ -70,16 +81,20 @@ def activation_grids(
 ) -> dict[str, Grid]:
     """Return how the input tensor of each convolution is rounded.
 
-    The range minimises the squared error of rounding and clipping together, on a sample of the values that the
-    calibration images produce.
+    A generator whose last training steps were quantised carries the limits that it was trained with, and these are
+    used. Otherwise the range minimises the squared error of rounding and clipping together, on a sample of the values
+    that the calibration images produce.
 
     Args:
         model: float32.
         pairs: images uint8 ``(H, W, 3)`` RGB and label vectors float32 ``(c,)``.
-        unsigned: activations that follow a ReLU are uint8; TensorRT refuses such a graph.
+        unsigned: activations that are never negative are uint8; TensorRT refuses such a graph.
     """
-    names = [node.input[0] for layers in layer_groups(model).values() for node in layers]
-    positive = {name for node in model.graph.node if node.op_type == "Relu" for name in node.output}
+    layers = [node for group in layer_groups(model).values() for node in group]
+    names = [node.input[0] for node in layers]
+    trained = _trained_limits(model)
+    limits = {node.input[0]: trained[node.input[1]] for node in layers if node.input[1] in trained}
+    positive = _never_negative(model)
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
@@ -96,13 +111,39 @@ def activation_grids(
             samples[name].append(flat[random.integers(0, flat.size, SAMPLE)])
     grids = {}
     for name in names:
-        signed = not (unsigned and name in positive)
-        levels = LEVELS if signed else 255
-        grids[name] = Grid(_best_scale(np.concatenate(samples[name]), largest[name], levels), signed)
+        grid = Grid(1.0, not (unsigned and name in positive))
+        if name in limits:
+            scale = limits[name] / grid.levels
+        else:
+            scale = best_scale(np.concatenate(samples[name]), largest[name], grid.levels)
+        grids[name] = Grid(scale, grid.signed)
     return grids
 
 
-def _best_scale(values: npt.NDArray[np.float32], largest: float, levels: int) -> float:
+def _trained_limits(model: onnx.ModelProto) -> Mapping[str, float]:
+    """Return the limit of a convolution's input by the name of its weights, from the manifest in the model."""
+    manifests = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    limits: Mapping[str, float] = json.loads(manifests[0]).get("int8_limits", {}) if manifests else {}
+    return limits
+
+
+def _never_negative(model: onnx.ModelProto) -> set[str]:
+    """Return the tensors that a ReLU makes, and their sums."""
+    found: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type == "Relu" or (node.op_type == "Add" and found.issuperset(node.input)):
+            found.update(node.output)
+    return found
+
+
+def best_scale(values: npt.NDArray[np.float32], largest: float, levels: int) -> float:
+    """Return the scale with the smallest squared error of rounding and clipping.
+
+    Args:
+        values: a sample of the absolute values.
+        largest: the largest absolute value.
+        levels: the largest whole number of the grid.
+    """
     scales = np.maximum(CLIPS * largest, 1e-6) / levels
     errors = [np.mean((values - s * np.minimum(np.round(values / s), levels)) ** 2) for s in scales]
     return float(scales[int(np.argmin(errors))])
