@@ -69,10 +69,13 @@ class Profile:
         calls: Stage times of each completed call, in order of completion.
         memory_bytes: Memory in use when the profile ended: ``"pinned"`` (host), ``"device"`` (buffers and scratch
             memory, without the weights), ``"free"`` and ``"total"`` of the GPU. Empty on a CPU.
+        launching: How calls were launched on a GPU when the profile ended: ``"CUDA graphs"``, or that each kernel was
+            launched by itself and why. Empty on a CPU.
     """
 
     calls: list[CallTimes] = field(default_factory=list)
     memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    launching: str = ""
 
     def median(self) -> CallTimes:
         """Return the median of each stage over all calls.

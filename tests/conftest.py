@@ -7,12 +7,10 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-import torch
 
-from export.__main__ import main as export_main
 from stargan_rt import Engine, LabelSpace
-from training.checkpoint import TrainState
-from training.config import TrainConfig
+
+# PyTorch takes seconds to import, and many a test module, run by itself, needs none of it: see the fixtures.
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -33,6 +31,11 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of our trainer before its first step: conv 8, one block, 32x32."""
+    import torch
+
+    from training.checkpoint import TrainState
+    from training.config import TrainConfig
+
     config = TrainConfig(image_size=32, conv_dim=8, blocks=1, d_conv_dim=8, d_layers=3)
     path = tmp_path_factory.mktemp("run") / "latest.pt"
     state = TrainState.fresh(config, SPACE)
@@ -47,6 +50,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(checkpoint: Path) -> Path:
     """The ONNX file of `checkpoint`, exported as a user would."""
+    from export.__main__ import main as export_main
+
     path = checkpoint.with_name("g.onnx")
     export_main(["--checkpoint", str(checkpoint), "--output", str(path)], standalone_mode=False)
     return path
@@ -55,6 +60,10 @@ def model(checkpoint: Path) -> Path:
 @pytest.fixture(scope="session")
 def joint_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of two data sets with mask vectors, otherwise like `model`."""
+    from export.__main__ import main as export_main
+    from training.checkpoint import TrainState
+    from training.config import TrainConfig
+
     config = TrainConfig(image_size=32, conv_dim=8, blocks=1, d_conv_dim=8, d_layers=3)
     space = LabelSpace({"looks": ("Blond_Hair", "Beard"), "faces": ("happy", "sad")})
     path = tmp_path_factory.mktemp("joint") / "latest.pt"

@@ -1,4 +1,4 @@
-"""A plain CUDA kernel as the network, so that the machinery can be proved on any GPU.
+"""A plain CUDA kernel as the network, so that lanes can be tested on any GPU.
 
 It computes 255 - image + the first value of the label, each `launches` times.
 """
@@ -14,6 +14,7 @@ import pytest
 from lanes_backend import LanesBackend
 
 from stargan_rt import Engine, LabelSpace, Manifest
+from stargan_rt.cuda.context import PrimaryContext
 from stargan_rt.cuda.lanes import Lanes
 
 LABELS = LabelSpace({"faces": ("Blond_Hair", "happy", "sad")})
@@ -51,9 +52,11 @@ class Kernels:
 
     def __init__(self, launches=1):
         self.launches, self.shapes, self.addresses, self.enqueued = launches, {}, {}, 0
+        self.connected = []
 
     def connect(self):
-        return Kernels(self.launches)
+        self.connected.append(Kernels(self.launches))
+        return self.connected[-1]
 
     def close(self):
         pass
@@ -76,14 +79,21 @@ class Kernels:
         self.enqueued += 1
 
 
-def make_lanes(size=(128, 128), batches=(1, 8), count=1, capture=True, launches=1):
+def make_lanes(size=(128, 128), batches=(1, 8), count=1, capture=True, launches=1, sources=None):
+    """Return lanes; the source of each one's networks is appended to `sources`."""
     import cuda.core as cuda
 
     device = cuda.Device(0)
     device.set_current()
     kernel()
-    connect = lambda stream: Kernels(launches)  # noqa: E731
-    return Lanes(cuda, device, connect, size, LABELS.dim, batches, count, capture)
+
+    def connect(stream, memory):
+        source = Kernels(launches)
+        if sources is not None:
+            sources.append(source)
+        return source
+
+    return Lanes(cuda, PrimaryContext(device), connect, size, LABELS.dim, batches, count, capture)
 
 
 def make_engine(size=(128, 128), lanes=1, **options):

@@ -23,6 +23,12 @@ class LanesBackend(Backend):
     def run_on_device(self, image, passes, out, stream):
         return self.lanes.run_on_device(image, passes, out, stream)
 
+    def buffers(self, size):
+        return self.lanes.buffers()
+
+    def launching(self):
+        return self.lanes.launching()
+
     def memory_bytes(self):
         return self.lanes.memory_bytes()
 

@@ -80,6 +80,14 @@ class Backend(ABC):
         """What is held and what is free on a GPU, as `stargan_rt.profiling.Profile.memory_bytes`; empty on a CPU."""
         return {}
 
+    def buffers(self, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+        """Return arrays uint8 ``(H, W, 3)`` for an image and its result, which `run_into` need not copy on a GPU."""
+        return np.zeros((*size, 3), np.uint8), np.zeros((*size, 3), np.uint8)
+
+    def launching(self) -> str:
+        """Return how a call is launched on a GPU, for `stargan_rt.profiling.Profile.launching`; empty on a CPU."""
+        return ""
+
     def layers(self) -> dict[str, int] | None:
         """Precision → how many convolutions are computed in it; None where the library does not tell."""
         return None

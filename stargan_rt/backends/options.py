@@ -21,7 +21,7 @@ class RunOptions:
     lanes: int = 1
     precision: str | None = None
     graphs: bool = True
-    device: str | None = None
+    device: int | str | None = None
 
 
 DEFAULTS = RunOptions()

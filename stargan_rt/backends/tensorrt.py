@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
 from stargan_rt.backends.tensorrt_context import Contexts, RuntimeSettings, scratch_bytes
 from stargan_rt.build_record import REBUILD
 from stargan_rt.cuda import driver
+from stargan_rt.cuda.context import PrimaryContext
 from stargan_rt.cuda.lanes import Lanes
-from stargan_rt.cuda.memory import free_and_total, is_out_of_memory
+from stargan_rt.cuda.memory import DeviceMemory, free_and_total, is_out_of_memory
 from stargan_rt.errors import EngineIncompatibleError, EngineLoadError, InputError, StarGANError
 from stargan_rt.images import Pixels
 from stargan_rt.labels import LabelSpace
@@ -24,29 +25,32 @@ from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED, Manifest
 
 
 class TensorRT(Backend):
-    """Runs a plan on the first GPU; on each lane, one batch is under way at a time."""
+    """Runs a plan on one GPU, on as many lanes as `RunOptions.lanes` says."""
 
     name = "tensorrt"
     on_gpu = True
-    _version_parts = 2  # of a version, those that must be equal
+    _version_parts = 2  # parts of the version number that must be equal
 
     def __init__(self, path: Path, manifest: Manifest | None, options: RunOptions = DEFAULTS) -> None:
-        """Loads a plan.
+        """Load a plan.
 
         Args:
             path: the file.
-            manifest: what it is told to be; None checks only what the plan tells itself.
-            options: number of lanes, and whether calls are captured; the rest is not used.
+            manifest: what the plan must be; with None, only what it says itself is checked.
+            options: the number of lanes, whether calls are captured, and the device: ``None``, ``1`` or ``"cuda:1"``.
 
         Raises:
             MissingDependencyError: the library or cuda.core is not installed.
             EngineLoadError: no such file, one that can't be read, or not enough memory on the GPU.
             EngineIncompatibleError: made for another version or GPU, damaged, or another network; or no GPU.
+            InputError: a device that is no number of a GPU.
         """
         self._trt = library.vendor(self.name)
         self.version: str = self._trt.__version__
         self._path, self._manifest = path, manifest
         self._asked_lanes, self._graphs = options.lanes, options.graphs
+        self._number = driver.device_number(options.device)
+        self._log = library.log(self._trt)
         build = manifest.build if manifest is not None else None
         version = build.backend_version if build is not None else self.version
         if version.split(".")[: self._version_parts] != self.version.split(".")[: self._version_parts]:
@@ -63,7 +67,7 @@ class TensorRT(Backend):
         self._prepare(data)
 
     def plan_signature(self) -> tuple[tuple[int, int], int]:
-        """((height, width), length of a label), as the plan has them."""
+        """Return ((height, width), length of a label), as the plan has them."""
         _, height, width, _ = self._engine.get_tensor_shape(IMAGE)
         return (int(height), int(width)), int(self._engine.get_tensor_shape(LABEL)[1])
 
@@ -73,12 +77,30 @@ class TensorRT(Backend):
         return translated
 
     def run_into(self, images: Pixels, labels: npt.NDArray[np.float32], out: Pixels) -> None:
-        with self._failures_told():
+        mark = self._log.mark()
+        try:
             self._lanes.run(images, labels, out)
+        except StarGANError:
+            raise
+        except Exception as error:  # cuda.core's exceptions derive from nothing narrower
+            raise self._failure(error, mark) from error
 
     def run_on_device(self, image: Any, passes: Sequence[npt.NDArray[np.float32]], out: Any, stream: Any) -> Any:
-        with self._failures_told():
+        mark = self._log.mark()
+        try:
             return self._lanes.run_on_device(image, passes, out, stream)
+        except StarGANError:
+            raise
+        except Exception as error:  # likewise
+            raise self._failure(error, mark) from error
+
+    def buffers(self, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+        return self._lanes.buffers()
+
+    def launching(self) -> str:
+        if self._graphs and self._runtime.captures_itself:
+            return f"CUDA graphs of {library.TITLES[self.name]}"
+        return self._lanes.launching()
 
     def memory_bytes(self) -> dict[str, int]:
         found = self._lanes.memory_bytes()
@@ -89,41 +111,35 @@ class TensorRT(Backend):
 
     def close(self) -> None:
         self._lanes.close()
-        self._runtime.close()
-        del self._engine
+        with self._context.current():  # TensorRT frees the weights
+            self._runtime.close()
+            del self._engine
 
-    @contextlib.contextmanager
-    def _failures_told(self) -> Iterator[None]:
-        with library.log(self._trt).collected() as lines:
-            try:
-                yield
-            except StarGANError:
-                raise
-            except Exception as error:  # cuda.core's exceptions derive from nothing narrower
-                left = self._lanes.left
-                rest = f"its lane is given up, {left} of {len(self._lanes)} go on" if left else "load the engine again"
-                raise StarGANError(
-                    library.with_lines(f"the GPU failed on {self._path} ({error}); {rest}", lines)
-                ) from error
+    def _failure(self, error: Exception, mark: int) -> StarGANError:
+        left = self._lanes.left
+        rest = f"its lane is given up, {left} of {len(self._lanes)} go on" if left else "load the engine again"
+        return StarGANError(
+            library.with_lines(f"the GPU failed on {self._path} ({error}); {rest}", self._log.since(mark))
+        )
 
     def _check_intact(self, data: bytes) -> None:
-        """Where the library can tell, refuses what is no plan before a GPU is needed."""
+        """Refuse what is no plan before a GPU is needed, where the library can tell."""
         if hasattr(self._trt.Runtime, "get_engine_validity"):
-            _, reasons = self._trt.Runtime(library.log(self._trt)).get_engine_validity(data)
+            _, reasons = self._trt.Runtime(self._log).get_engine_validity(data)
             if reasons & int(self._trt.EngineInvalidityDiagnostics.MALFORMED_ENGINE):
                 raise self._incompatible(f"is damaged, or no engine of {library.TITLES[self.name]}")
 
     def _load(self, data: bytes, targets: tuple[str, ...]) -> Any:
-        gpu, reason = driver.gpu()
+        gpu, reason = driver.gpu(self._number)
         self._gpu = gpu
         if gpu:
             if targets and not any(_covers(target, gpu) for target in targets):
                 raise self._incompatible(
-                    f"was built for {', '.join(targets)}; the GPU here is {gpu}: add --target {gpu}"
+                    f"was built for {', '.join(targets)}; GPU {self._number} here is {gpu}: add --target {gpu}"
                 )
-            self._device = driver.cuda().Device(0)
-            self._device.set_current()
-        with library.interrupts_deferred():
+            self._context = PrimaryContext(driver.cuda().Device(self._number))
+        current = self._context.current() if gpu else contextlib.nullcontext()
+        with current, library.interrupts_deferred():
             engine, lines = library.deserialise(self._trt, data)
         if engine is None:
             if gpu and is_out_of_memory(*lines):
@@ -132,11 +148,11 @@ class TensorRT(Backend):
                 raise self._incompatible("is damaged, or of another version", lines)
             if not gpu:
                 raise EngineIncompatibleError(
-                    f"{self._path} needs an NVIDIA GPU and its driver, and none is usable here ({reason}); "
+                    f"{self._path} needs an NVIDIA GPU and its driver, and none can be used here ({reason}); "
                     "run the ONNX file instead, with --backend openvino or onnxruntime"
                 )
             if any("HostCode" in line for line in lines):
-                raise self._incompatible("brings code for the CPU, which is never run (--version-compatible)", lines)
+                raise self._incompatible("contains code for the CPU, which is never run (--version-compatible)", lines)
             raise self._incompatible(f"is refused by {library.TITLES[self.name]} {self.version}", lines)
         return engine
 
@@ -158,21 +174,21 @@ class TensorRT(Backend):
             raise self._incompatible(f"is another network, for one item {found}; expected {expected}")
 
     def _prepare(self, plan: bytes) -> None:
-        """Makes the lanes, with all memory that a run needs."""
+        """Make the lanes, with all the memory that a run needs."""
         size, dim = self.plan_signature()
         fixed = self._engine.get_tensor_shape(IMAGE)[0]
         smallest, _, largest = (int(shape[0]) for shape in self._engine.get_tensor_profile_shape(IMAGE, 0))
         batches = (smallest, largest) if fixed == -1 else (int(fixed), int(fixed))
 
-        def connect(stream: Any) -> Contexts:
-            return Contexts(self._trt, self._engine, self._runtime, self._device, stream)
+        def connect(stream: Any, memory: DeviceMemory) -> Contexts:
+            return Contexts(self._trt, self._engine, self._runtime, memory, stream)
 
-        with library.log(self._trt).collected() as lines:
+        with self._context.current(), self._log.collected() as lines:
             try:
                 self._runtime = RuntimeSettings(self._trt, self._engine, plan, self._gpu, self._graphs)
                 capture = self._graphs and not self._runtime.captures_itself
                 self._lanes = Lanes(
-                    driver.cuda(), self._device, connect, size, dim, batches, self._asked_lanes, capture
+                    driver.cuda(), self._context, connect, size, dim, batches, self._asked_lanes, capture
                 )
             except Exception as error:  # cuda.core's exceptions derive from nothing narrower
                 buffers = largest * (2 * size[0] * size[1] * 3 + 4 * dim)
@@ -201,14 +217,14 @@ class TensorRT(Backend):
 
 
 class TensorRTRTX(TensorRT):
-    """The same with TensorRT-RTX, which finishes a plan's kernels when it is loaded."""
+    """Runs a plan of TensorRT-RTX, which compiles the plan's kernels when it is loaded."""
 
     name = "tensorrt-rtx"
     _version_parts = 4
 
 
 def open_bare(backend: str, path: Path, labels: LabelSpace, options: RunOptions = DEFAULTS) -> tuple[Manifest, Backend]:
-    """Loads a plan without its manifest, and makes one of what the plan and the caller tell.
+    """Load a plan without its manifest, and make one from the plan and the labels.
 
     Raises:
         InputError: labels that the plan does not have room for.
@@ -225,7 +241,7 @@ def open_bare(backend: str, path: Path, labels: LabelSpace, options: RunOptions 
 
 
 def _covers(target: str, gpu: str) -> bool:
-    """Whether an engine for `target` runs on `gpu`; ``"sm80+"`` runs on later ones too."""
+    """Return whether an engine for `target` runs on `gpu`; one for ``"sm80+"`` runs on later ones too."""
     return target == gpu or (target.endswith("+") and int(gpu[2:]) >= int(target[2:-1]))
 
 

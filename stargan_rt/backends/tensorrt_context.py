@@ -1,4 +1,4 @@
-"""Execution contexts of a plan, as the lanes want them, and what TensorRT-RTX keeps between runs."""
+"""Execution contexts of a plan for the lanes, and what TensorRT-RTX keeps between runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from stargan_rt.cuda.memory import DeviceMemory
 from stargan_rt.errors import InputError
 from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
 
@@ -16,32 +17,39 @@ logger = logging.getLogger(__name__)
 class Context:
     """A batch size on an execution context: a `stargan_rt.cuda.lane.Network`."""
 
-    def __init__(self, context: Any) -> None:
-        self._context = context
+    def __init__(self, context: Any, shared: bool) -> None:
+        """Use an execution context, which other batch sizes may share."""
+        self._context, self._shared = context, shared
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._addresses: dict[str, int] = {}
 
     def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
         self._shapes[name] = shape
+        succeed(self._context.set_input_shape(name, shape), f"{name} of {shape[0]}")
 
     def set_address(self, name: str, address: int) -> None:
+        self._addresses[name] = address
         succeed(self._context.set_tensor_address(name, address), f"the address of {name}")
 
     def enqueue(self, stream: int) -> None:
-        for name, shape in self._shapes.items():  # other batch sizes may share the context
-            succeed(self._context.set_input_shape(name, shape), f"{name} of {shape[0]}")
+        if self._shared:  # another batch size may have been set since
+            for name, address in self._addresses.items():
+                succeed(self._context.set_tensor_address(name, address), f"the address of {name}")
+            for name, shape in self._shapes.items():
+                succeed(self._context.set_input_shape(name, shape), f"{name} of {shape[0]}")
         succeed(self._context.execute_async_v3(stream_handle=stream), "the execution")
 
 
 class Contexts:
     """The contexts of one lane: a `stargan_rt.cuda.lane.NetworkSource`.
 
-    TensorRT gets a context a batch size, since a captured graph goes on reading what its context keeps for its shape.
-    Their scratch memory is one: the lane's stream runs them one after the other. TensorRT-RTX gets one context for
-    all, which keeps a graph a shape by itself.
+    TensorRT gets a context for each batch size, since a captured graph goes on reading what its context keeps for its
+    shape. They share one scratch memory, since the lane's stream runs them one after the other. TensorRT-RTX gets one
+    context for all batch sizes, and keeps a graph for each shape by itself.
     """
 
-    def __init__(self, trt: Any, engine: Any, runtime: RuntimeSettings, device: Any, stream: Any) -> None:
-        self._trt, self._engine, self._runtime = trt, engine, runtime
+    def __init__(self, trt: Any, engine: Any, runtime: RuntimeSettings, memory: DeviceMemory, stream: Any) -> None:
+        self._trt, self._engine, self._runtime, self._stream = trt, engine, runtime, stream
         self._shared: Any = None
         self._scratch: Any = None
         self._scratch_bytes = scratch_bytes(engine)
@@ -49,11 +57,11 @@ class Contexts:
             self._shared = self._engine.create_execution_context(runtime.config)
             succeed(self._shared is not None, "the execution context")
         elif self._scratch_bytes:
-            self._scratch = device.allocate(self._scratch_bytes, stream=stream)
+            self._scratch = memory.allocate(self._scratch_bytes, stream)
 
     def connect(self) -> Context:
         if self._shared is not None:
-            return Context(self._shared)
+            return Context(self._shared, shared=True)
         if self._scratch is None:
             context = self._engine.create_execution_context()
             succeed(context is not None, "the execution context")
@@ -62,24 +70,24 @@ class Contexts:
             context = self._engine.create_execution_context(strategy)
             succeed(context is not None, "the execution context")
             context.set_device_memory(int(self._scratch.handle), self._scratch_bytes)
-        return Context(context)
+        return Context(context, shared=False)
 
     def close(self) -> None:
         self._shared = None
         if self._scratch is not None:
-            self._scratch.close()
+            self._scratch.close(self._stream)
 
 
 class RuntimeSettings:
     """What TensorRT-RTX does better by itself: capturing graphs, and keeping the kernels it compiles.
 
-    It compiles a plan's kernels on the machine that runs it, at first general ones and better ones in the background,
-    and captures a graph when those are there; capturing from outside would keep the first ones for ever. TensorRT has
-    none of this.
+    It compiles a plan's kernels on the machine that runs it, general ones first and better ones in the background, and
+    captures a graph when the better ones are ready; capturing from outside would keep the general ones for ever.
+    TensorRT does none of this.
 
     Attributes:
         config: for `create_execution_context`; None where there is nothing to set.
-        captures_itself: whether calls must not be captured by anybody else.
+        captures_itself: whether the library captures graphs, so that nobody else may.
     """
 
     def __init__(self, trt: Any, engine: Any, plan: bytes, architecture: str, graphs: bool = True) -> None:
@@ -97,13 +105,13 @@ class RuntimeSettings:
             self._path = cache_folder() / "kernels" / f"{key[:32]}.bin"
             self._cache = self.config.create_runtime_cache()
             self._before = self._read()
-            # It looks for itself whether the kernels are of this GPU and driver, and else leaves them.
+            # The library checks that the kernels are for this GPU and driver, and ignores them otherwise.
             if self._before:
                 self._cache.deserialize(self._before)
             self.config.set_runtime_cache(self._cache)
 
     def close(self) -> None:
-        """Keeps what was compiled since, for the next time; where that can't be written, a warning says so."""
+        """Keep the kernels compiled since for the next time; if they can't be written, log a warning."""
         if self._cache is None:
             return
         data = bytes(memoryview(self._cache.serialize()))
@@ -123,11 +131,11 @@ class RuntimeSettings:
 
 
 def scratch_bytes(engine: Any) -> int:
-    """What each lane needs on the device beside its buffers."""
+    """Return the bytes that each lane needs on the device in addition to its buffers."""
     return int(getattr(engine, "device_memory_size_v2", 0))
 
 
 def succeed(status: bool, what: str) -> None:
-    """Turns a False of TensorRT into an exception."""
+    """Raise an exception where TensorRT returned False."""
     if not status:
         raise RuntimeError(f"TensorRT refused {what}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import sys
 from typing import Any, Protocol, TypeAlias, TypeGuard
@@ -10,12 +11,15 @@ from typing import Any, Protocol, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from stargan_rt.cuda import driver
+from stargan_rt.cuda.context import PrimaryContext
 from stargan_rt.errors import InputError
 
 _CPU, _CUDA, _PINNED, _MANAGED = 1, 2, 3, 13
 """Device types of DLPack."""
 _LEGACY, _PER_THREAD = 1, 2
 """Handles that stand for the two default streams; 0 stands for the first of them too."""
+_AUTOPRIMARY = "with PyCUDA, import pycuda.autoprimaryctx instead of pycuda.autoinit"
 
 
 class HasCudaArrayInterface(Protocol):
@@ -43,8 +47,8 @@ Foreign: TypeAlias = HasCudaArrayInterface | HasDLPack
 class DeviceArray:
     """A result in the memory of the GPU, for arrays of libraries that have no name here.
 
-    It owns its memory. What the stream that it was made on does with it afterwards is in order; other streams are told
-    what to wait for by both protocols, as their consumers ask.
+    It owns its memory. What the stream that it was made on does with it afterwards is in order; consumers on other
+    streams learn through both protocols what to wait for.
 
     Attributes:
         shape: ``(H, W, 3)`` or ``(n, H, W, 3)``.
@@ -77,18 +81,33 @@ class DeviceArray:
         return view.__dlpack__(stream=-1, **options)
 
 
+class _Allocation:
+    """A ``DeviceAllocation`` of PyCUDA, which has no shape, as one image of the network's size."""
+
+    def __init__(self, allocation: Any, size: tuple[int, int]) -> None:
+        self._allocation = allocation
+        self.__cuda_array_interface__ = {
+            "version": 3,
+            "shape": (*size, 3),
+            "typestr": "|u1",
+            "strides": None,
+            "data": (int(allocation), False),
+            "stream": None,
+        }
+
+
 def is_foreign(array: object) -> TypeGuard[Foreign]:
-    """Whether this is an array of another library, wherever it lies."""
-    return hasattr(array, "__dlpack_device__") or hasattr(array, "__cuda_array_interface__")
+    """Return whether this is an array of another library, wherever it lies."""
+    return hasattr(array, "__dlpack_device__") or hasattr(array, "__cuda_array_interface__") or _is_allocation(array)
 
 
 def is_on_device(array: Foreign) -> bool:
-    """Whether an array lies in the memory of an NVIDIA GPU.
+    """Return whether an array lies in the memory of an NVIDIA GPU.
 
     Raises:
         InputError: it is neither there nor on the host.
     """
-    if hasattr(array, "__cuda_array_interface__"):
+    if hasattr(array, "__cuda_array_interface__") or _is_allocation(array):
         return True
     kind = int(array.__dlpack_device__()[0])
     if kind not in (_CPU, _CUDA, _PINNED, _MANAGED):
@@ -100,7 +119,7 @@ def is_on_device(array: Foreign) -> bool:
 
 
 def to_host(array: Foreign) -> npt.NDArray[Any]:
-    """An array on the host as NumPy's, without a copy.
+    """Return an array on the host as NumPy's, without a copy.
 
     Raises:
         InputError: it is on a GPU.
@@ -122,15 +141,17 @@ class Border:
     An array is uint8, C-contiguous, ``(H, W, 3)`` or ``(n, H, W, 3)`` RGB, of the network's size.
     """
 
-    def __init__(self, cuda: Any, device: Any, size: tuple[int, int]) -> None:
-        """For a device of ``cuda.core`` and images of (height, width)."""
-        self._cuda, self._device, self._size = cuda, device, size
+    def __init__(self, cuda: Any, context: PrimaryContext, size: tuple[int, int]) -> None:
+        """Make one for the device of a context, which is current in all calls, and images of (height, width)."""
+        self._cuda, self._context, self._device, self._size = cuda, context, context.device, size
+        self._bindings = driver.bindings()
+        self._of_pointer = self._bindings.CUpointer_attribute.CU_POINTER_ATTRIBUTE_CONTEXT
 
     def view(self, array: Any, what: str, stream: int) -> Any:
-        """What is known of an array on the device: a ``cuda.core.utils.StridedMemoryView``, which keeps it alive.
+        """Return what is known of an array on the device: a ``cuda.core.utils.StridedMemoryView``.
 
         Args:
-            array: to be read or written.
+            array: to be read or written; the view keeps it alive.
             what: it is, for errors.
             stream: handle of one that is to wait for the array's own; -1 where that is settled.
 
@@ -139,8 +160,9 @@ class Border:
         """
         if not is_foreign(array) or not is_on_device(array):
             raise self._unfit(array, what, "it is not on the GPU", "in PyTorch, array.cuda()")
+        readable = self._allocation(array, what) if _is_allocation(array) else array
         try:
-            view = self._cuda.utils.StridedMemoryView.from_any_interface(array, stream_ptr=stream)
+            view = self._cuda.utils.StridedMemoryView.from_any_interface(readable, stream_ptr=stream)
             dtype, shape = view.dtype, tuple(view.shape)
         except (BufferError, NotImplementedError, TypeError, ValueError) as error:
             raise self._unfit(array, what, f"it can't be read: {error}", "copy it first") from None
@@ -166,19 +188,29 @@ class Border:
                 f"it is not C-contiguous (strides {tuple(view.strides)})",
                 "in PyTorch array.contiguous(), in CuPy cupy.ascontiguousarray(array)",
             )
+        status, owner = self._bindings.cuPointerGetAttribute(self._of_pointer, int(view.ptr))
+        if not int(status) and int(owner) not in (0, self._context.handle):  # memory of pools has none
+            raise self._unfit(array, what, "it belongs to another CUDA context than the primary one", _AUTOPRIMARY)
         return view
 
+    def _allocation(self, allocation: Any, what: str) -> _Allocation:
+        nbytes = math.prod((*self._size, 3))
+        held = driver.checked(self._bindings.cuMemGetAddressRange(int(allocation))[::2])
+        if held < nbytes:
+            raise self._unfit(allocation, what, f"it has {held} bytes, of {nbytes}", "allocate one for a whole image")
+        return _Allocation(allocation, self._size)
+
     def buffer(self, view: Any, start: int, count: int) -> Any:
-        """Images `start` up to `start + count` of a view, as a buffer that keeps the array alive."""
+        """Return images `start` up to `start + count` of a view, as a buffer that keeps the array alive."""
         nbytes = math.prod((*self._size, 3))
         return self._cuda.Buffer.from_handle(int(view.ptr) + start * nbytes, count * nbytes, owner=view)
 
     def stream(self, array: Any, stream: Any) -> tuple[Any, bool]:
-        """The stream of ``cuda.core`` that a call with `array` is to follow, and whether the array is ready on it.
+        """Return the stream that a call with `array` is to follow, and whether the array is ready on it.
 
         Args:
             array: the image.
-            stream: what the caller says: an object with ``__cuda_stream__``, a stream of PyTorch, CuPy or PyCUDA,
+            stream: what the caller gave: an object with ``__cuda_stream__``, a stream of PyTorch, CuPy or PyCUDA,
                 or its handle; None for the stream that the array's library uses now.
 
         Raises:
@@ -194,10 +226,32 @@ class Border:
             return _stream(self._cuda, int(sys.modules["cupy"].cuda.get_current_stream().ptr)), True
         if hasattr(array, "__cuda_array_interface__"):
             return _stream(self._cuda, int(array.__cuda_array_interface__.get("stream") or _LEGACY)), True
-        return _stream(self._cuda, _LEGACY), False  # DLPack: the array's library makes it wait
+        # With DLPack the array's library makes this stream wait; an allocation of PyCUDA has no stream.
+        return _stream(self._cuda, _LEGACY), _is_allocation(array)
+
+    def point(self, stream: Any, event: Any) -> None:
+        """Record `event` on the caller's stream, for a lane to wait for.
+
+        Raises:
+            InputError: the stream is destroyed, of another context, or being captured.
+        """
+        handle = self._bindings.CUstream(int(stream.handle))
+        status, capturing = self._bindings.cuStreamIsCapturing(handle)
+        if not int(status) and int(capturing):
+            raise InputError(
+                "stream= is being captured as a CUDA graph (torch.cuda.graph), and a call of an engine can't be part "
+                "of one: labels come from the host. Call it outside the capture; the engine replays graphs of its own"
+            )
+        try:
+            stream.record(event)
+        except Exception as error:  # cuda.core's exceptions derive from nothing narrower
+            raise InputError(
+                f"stream= can't be used ({error}): it must be a stream that exists, of the primary context of GPU "
+                f"{int(self._device.device_id)}; {_AUTOPRIMARY}"
+            ) from None
 
     def empty(self, like: Any, shape: tuple[int, ...], stream: Any) -> Any:
-        """A fresh array of the library of `like`, whose memory belongs to what `stream` does."""
+        """Return a fresh array of the library of `like`, to be used in the order of `stream`."""
         library = _library(like)
         handle = int(stream.handle)
         if library == "torch":
@@ -208,20 +262,23 @@ class Border:
             cupy = sys.modules["cupy"]
             with cupy.cuda.ExternalStream(handle):
                 return cupy.empty(shape, dtype=np.uint8)
+        if _is_allocation(like) and len(shape) == 3:
+            return sys.modules["pycuda.driver"].mem_alloc(math.prod(shape))
         if library == "pycuda":
-            return sys.modules["pycuda.gpuarray"].empty(shape, np.uint8)
+            return importlib.import_module("pycuda.gpuarray").empty(shape, np.uint8)
+        self._device.set_current()  # what cuda.core wants to have been called in this thread
         return DeviceArray(self._cuda, self._device.allocate(math.prod(shape), stream=stream), shape, stream)
 
-    def _unfit(self, array: object, what: str, wrong: str, mend: str) -> InputError:
+    def _unfit(self, array: object, what: str, wrong: str, fix: str) -> InputError:
         height, width = self._size
         return InputError(
             f"{what}, {_name(array)}, can't be used: {wrong}. Needed is uint8 ({height}, {width}, 3) or "
-            f"(n, {height}, {width}, 3), C-contiguous, on GPU {int(self._device.device_id)}; {mend}"
+            f"(n, {height}, {width}, 3), C-contiguous, on GPU {int(self._device.device_id)}; {fix}"
         )
 
 
 def _torch_stream(torch: Any, device: Any, handle: int) -> contextlib.AbstractContextManager[Any]:
-    """PyTorch's allocator hands memory out to the stream that is current."""
+    """Make a stream PyTorch's current one, for which its allocator hands memory out."""
     if handle in (0, _LEGACY):
         return torch.cuda.stream(torch.cuda.default_stream(device))  # type: ignore[no-any-return]
     return torch.cuda.stream(torch.cuda.ExternalStream(handle, device=device))  # type: ignore[no-any-return]
@@ -246,6 +303,11 @@ def _stream(cuda: Any, handle: int) -> Any:
     if handle in (0, _LEGACY):
         return cuda.LEGACY_DEFAULT_STREAM
     return cuda.PER_THREAD_DEFAULT_STREAM if handle == _PER_THREAD else cuda.Stream.from_handle(handle)
+
+
+def _is_allocation(array: object) -> bool:
+    """Return whether this is memory of ``pycuda.driver.mem_alloc`` or of a pool of PyCUDA."""
+    return _library(array) == "pycuda" and type(array).__name__ in ("DeviceAllocation", "PooledDeviceAllocation")
 
 
 def _library(array: object) -> str:

@@ -1,4 +1,4 @@
-"""A bounded cache of things that must be closed."""
+"""A bounded cache of values that must be closed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ V = TypeVar("V")
 
 
 class LRU(Generic[K, V]):
-    """Keeps the values used last, and makes those it lacks. Not for several threads at once."""
+    """Keeps the values that were used last, and makes those it lacks. For one thread at a time."""
 
     def __init__(self, capacity: int, make: Callable[[K], V], drop: Callable[[V], None]) -> None:
-        """An empty cache.
+        """Make an empty cache.
 
         Args:
             capacity: most values at a time, at least 1.
@@ -30,19 +30,19 @@ class LRU(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V:
-        """The value of `key`, which is now the one used last."""
+        """Return the value of `key`, which is now the one used last."""
         try:
             self._values.move_to_end(key)
             return self._values[key]
         except KeyError:
             pass
-        # The oldest goes first, so that its memory is there for the new one.
+        # Drop the oldest first, so that its memory is free for the new one.
         if len(self._values) == self._capacity:
             self._drop(self._values.popitem(last=False)[1])
         value = self._values[key] = self._make(key)
         return value
 
     def clear(self) -> None:
-        """Drops everything, the oldest first."""
+        """Drop everything, the oldest first."""
         while self._values:
             self._drop(self._values.popitem(last=False)[1])

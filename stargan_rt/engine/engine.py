@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,13 @@ WORKERS = 2
 """Minimum number of threads of `map` and `submit`: one prepares an image while the other one runs the network."""
 TEXTS = 256
 """Number of text labels whose vectors are cached: encoding one takes as long as the rest of `translate`."""
+
+
+class Buffers(NamedTuple):
+    """An array for an image and one for its result, of `Engine.buffers`: uint8 ``(H, W, 3)``."""
+
+    image: Pixels
+    out: Pixels
 
 
 class Engine:
@@ -74,6 +81,7 @@ class Engine:
         backend: str = "auto",
         threads: int | None = None,
         lanes: int = 1,
+        device: int | str | None = None,
         labels: LabelSpace | None = None,
     ) -> Engine:
         """Load an engine or an exported model.
@@ -89,6 +97,8 @@ class Engine:
                 overlap with the computation of another, and the latency of a call stays the same. On a CPU the lanes
                 share the cores: with one lane per core, `map` is faster, and the latency of a single call grows by
                 that factor.
+            device: The GPU that runs a plan, as a number or ``"cuda:1"``; the first one by default. All memory and all
+                calls are there. The current device of the calling thread is not changed.
             labels: The label space of a plan without a manifest, in the order of the label vector. Requires `backend`.
 
         Raises:
@@ -102,7 +112,7 @@ class Engine:
         if lanes < 1:
             raise InputError(f"lanes must be at least 1; got {lanes}")
         path = model_path(path)
-        options = backends.RunOptions(threads=threads, lanes=lanes)
+        options = backends.RunOptions(threads=threads, lanes=lanes, device=device)
         if labels is not None:
             return cls(*backends.create_bare(backend, path, labels, options), lanes)
         manifest = read_manifest(path)
@@ -390,6 +400,26 @@ class Engine:
         submit = functools.partial(self.submit, color=color, keep_size=keep_size)
         return in_order(paired(images, labels), submit, self._ahead, return_exceptions)
 
+    def buffers(self) -> Buffers:
+        """Return an array for an image and one for its result, which `translate` need not copy on a GPU.
+
+            image, out = engine.buffers()
+            while camera.read(image):
+                engine.translate(image, "happy", out=out)
+
+        On a GPU both are in pinned memory, which a discrete GPU copies from and to directly, and an integrated one
+        (Jetson) reads and writes in place. On a CPU they are ordinary arrays. Give both to `translate`, in RGB order;
+        each pair is for one thread at a time. The memory is freed with the arrays.
+
+        Returns:
+            ``(image, out)``, each uint8 ``(H, W, 3)`` of the network's size, and zeros.
+
+        Raises:
+            InputError: the engine is closed.
+        """
+        with self._call():
+            return Buffers(*self._backend.buffers(self.size))
+
     @contextlib.contextmanager
     def profile(self) -> Iterator[Profile]:
         """Measure the stages of all calls made within the block, from any thread.
@@ -421,6 +451,7 @@ class Engine:
             self._profile = None
             if not self._closing:
                 profile.memory_bytes = self._backend.memory_bytes()
+                profile.launching = self._backend.launching()
 
     def close(self) -> None:
         """Wait for calls and futures in flight, then free the network. Later calls raise `InputError`.

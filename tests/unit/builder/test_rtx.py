@@ -65,7 +65,7 @@ def built(kept, tmp_path):
 
 @pytest.fixture
 def no_gpu():
-    pytest.importorskip("cuda.core", reason="needs cuda.core: pip install 'stargan-rt[cuda]'")
+    pytest.importorskip("cuda.core", reason="needs cuda.core: pip install 'stargan-rt[cuda13]'")
     if driver.gpu()[0]:
         pytest.skip("this machine has a GPU, on which the plan may run")
 

@@ -192,7 +192,7 @@ def test_nothing_of_nvidia_is_imported_before_it_is_needed():
 
 def test_cuda_core_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.core", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'stargan-rt\[cuda\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'stargan-rt\[cuda13\]'"):
         FrameKernels()
 
 
