@@ -112,8 +112,8 @@ def graph(folder: Path, backend: str, precision: str) -> Result:
             turns = {name: partial(median_ms, partial(call, image, label), CALLS) for name, call in calls.items()}
             settle(turns["enqueue"], SETTLE_S[backend], calls=1)
             ms = in_turns(turns, 2 * ROUNDS, warm_up=1)
-    times = ratio(ms["enqueue"], ms["graph"]).to_dict(3)
-    return {**{f"{name}_ms": estimate(values).to_dict(4) for name, values in ms.items()}, "times_as_fast": times}
+    times = ratio(ms["enqueue"], ms["graph"], 3)
+    return {**{f"{name}_ms": estimate(values, 4) for name, values in ms.items()}, "times_as_fast": times}
 
 
 def lanes(folder: Path, backend: str, precision: str) -> Result:
@@ -161,7 +161,7 @@ def peer(folder: Path, name: str) -> Result:
     return {
         "class": timed.facts["precision"],
         "ours": contestant.ours,
-        "ms": estimate(ms).to_dict(4),
+        "ms": estimate(ms, 4),
         "psnr_db": round(quality, 2) if np.isfinite(quality) else None,
         "settled": settled,
         "prepare_s": round(prepare_s, 1),
@@ -225,12 +225,12 @@ def frames(folder: Path, layout: str) -> Result:
     ms = in_turns({name: partial(milliseconds, work) for name, work in works.items()}, 2 * ROUNDS, warm_up=1)
     per_ms = np.divide(2 * RING * image_bytes, ms["copy"])
     traffic = {"crop": frame_bytes + image_bytes, "paste": 2 * frame_bytes + image_bytes}
-    result: Result = {"device": str(device.name), "copy_gb_per_s": estimate(per_ms / 1e6).to_dict(1)}
+    result: Result = {"device": str(device.name), "copy_gb_per_s": estimate(per_ms / 1e6, 1)}
     for name, size in traffic.items():
         moved = np.divide(RING * size, ms[f"{name} frame"])
-        result[f"{name}_share_of_copy"] = ratio(moved, per_ms).to_dict(3)
+        result[f"{name}_share_of_copy"] = ratio(moved, per_ms, 3)
         for what in ("frame", "face"):
-            result[f"{name}_{what}_us"] = estimate(np.multiply(ms[f"{name} {what}"], 1e3 / RING)).to_dict(2)
+            result[f"{name}_{what}_us"] = estimate(np.multiply(ms[f"{name} {what}"], 1e3 / RING), 2)
     return result
 
 

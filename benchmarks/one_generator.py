@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -42,26 +42,12 @@ DATA = (
     "avatars?name=looks&count=6000&labels=Black_Hair,Blond_Hair,Gray_Hair",
     "avatars?name=faces&count=6000&seed=1&labels=angry,happy,surprised",
 )
+SETTINGS: dict[str, Any] = {
+    **{"blocks": 3, "d_layers": 4, "n_critic": 2, "g_lr": 2e-4, "d_lr": 2e-4},
+    **{"ema": 0.99, "decay_iterations": 0, "precision": "bfloat16"},
+}
 Translate: TypeAlias = Callable[[np.ndarray, int, int, int], np.ndarray]
 """Images uint8 ``(n, h, w, 3)``, index of the data set that has the labels, domain shown, domain wanted → images."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one scheme reached.
-
-    Attributes:
-        models: number of models trained.
-        parameters: number of parameters of all their generators and discriminators.
-        training_s: seconds of training.
-        error: classification error of translations, by what was translated.
-    """
-
-    scheme: str
-    models: int
-    parameters: int
-    training_s: float
-    error: dict[str, float]
 
 
 class Contest:
@@ -173,21 +159,8 @@ def _translate(generator: AnyGenerator, images: np.ndarray, vector: Tensor) -> n
 @results.output_option
 def main(iterations: int, image_size: int, conv_dim: int, classifier_steps: int, output: Path | None) -> None:
     """One generator, compared with one without masks and with a model for every pair of domains."""
-    config = TrainConfig(
-        data=DATA,
-        iterations=iterations,
-        image_size=image_size,
-        conv_dim=conv_dim,
-        blocks=3,
-        d_conv_dim=conv_dim,
-        d_layers=4,
-        g_lr=2e-4,
-        d_lr=2e-4,
-        n_critic=2,
-        ema=0.99,
-        decay_iterations=0,
-        precision="bfloat16",
-    )
+    sizes = {"image_size": image_size, "conv_dim": conv_dim, "d_conv_dim": conv_dim, "iterations": iterations}
+    config = TrainConfig(data=DATA, **{**SETTINGS, **sizes})
     contest = Contest(config, classifier_steps)
     schemes = []
     for scheme, train in (
@@ -200,12 +173,13 @@ def main(iterations: int, image_size: int, conv_dim: int, classifier_steps: int,
         took = time.perf_counter() - start
         networks = [network for state in states for network in (state.generator, state.discriminator)]
         parameters = sum(p.numel() for network in networks for p in network.parameters())
-        schemes.append(Result(scheme, len(states), parameters, round(took, 1), contest.errors(translate)))
+        about = {"scheme": scheme, "models": len(states), "parameters": parameters, "training_s": round(took, 1)}
+        schemes.append({**about, "error": contest.errors(translate)})
     result = {
         "machine": results.describe(torch.get_num_threads()),
         "settings": asdict(config),
         "real": contest.real(),
-        "results": [asdict(scheme) for scheme in schemes],
+        "results": schemes,
     }
     click.echo(markdown(result))
     results.write(output, result)

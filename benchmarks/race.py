@@ -109,7 +109,7 @@ def race(case: Case, peers: Sequence[Peer], settings: Settings, progress: Progre
     return {
         "network_gmac": round(gmac, 3),
         "limits": {
-            key: {"gmac_per_s": estimate(rates[key][1]).to_dict(1), "by": rates[key][0]}
+            key: {"gmac_per_s": estimate(rates[key][1], 1), "by": rates[key][0]}
             if key in rates
             else {"not_measured": reasons[key]}
             for key in limits
@@ -161,10 +161,10 @@ def row(
     return {
         **about(peer),
         "class": worker.facts["precision"],
-        "ms": estimate(ms).to_dict(3),
-        "times_base": ratio(base, ms).to_dict(3) if base else None,
+        "ms": estimate(ms, 3),
+        "times_base": ratio(base, ms, 3) if base else None,
         # GMAC/s of a round over the limit measured in the same round.
-        "share_of_limit": ratio([gmac / t * 1e3 for t in ms], rates).to_dict(3) if rates else None,
+        "share_of_limit": ratio([gmac / t * 1e3 for t in ms], rates, 3) if rates else None,
         "psnr_db": round(quality, 2) if np.isfinite(quality) else None,  # None: the same images
         "prepare_s": round(worker.prepare_s, 1),
         "idle_share": round(worker.idle_share, 4),
@@ -212,7 +212,7 @@ def _first_in_class(rows: list[Row], ms: Mapping[str, list[float]]) -> dict[str,
             rivals = [row["name"] for row in ranked if row["ours"] != first["ours"]][:1]
             result[f"{device} {precision}"] = {
                 "first": first["name"],
-                "ahead_of": {name: ratio(ms[name], ms[first["name"]]).to_dict(3) for name in rivals},
+                "ahead_of": {name: ratio(ms[name], ms[first["name"]], 3) for name in rivals},
                 "faster_but_below_budget": [row["name"] for row in ranked[: ranked.index(first)]],
             }
     return result

@@ -99,7 +99,7 @@ def _measure(case: Case, backend: str, precision: str, rounds: int, calls: int) 
     return {
         name: {
             "ms": round(float(np.median(ms[name])), 2),
-            "times": ratio(ms[AS_IT_IS], ms[name]).to_dict(3),
+            "times": ratio(ms[AS_IT_IS], ms[name], 3),
             "psnr_db": round(min(99.0, psnr(images[name], master)), 1),
         }
         for name in engines

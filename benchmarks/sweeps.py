@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import time
@@ -140,8 +141,8 @@ def sizes(bench: Bench) -> list[Row]:
     return [
         {
             **row,
-            "ns_a_pixel": estimate(ns[key]).to_dict(1),
-            "times_first": ratio(ns[key], ns[key[0], bench.sizes[0]]).to_dict(3),
+            "ns_a_pixel": estimate(ns[key], 1),
+            "times_first": ratio(ns[key], ns[key[0], bench.sizes[0]], 3),
             "psnr_db": quality[key],
             "rounds_ms": [round(value, 3) for value in ms[key]],
         }
@@ -151,32 +152,17 @@ def sizes(bench: Bench) -> list[Row]:
 
 def batches(bench: Bench) -> list[Row]:
     """Measure images a second in batches, compared with one image a call."""
-    with contextlib.ExitStack() as stack:
-        engines = {p: stack.enter_context(bench.engine(p, bench.sizes[0])) for p in bench.precisions}
-        turns = {(p, n): partial(_ms, engine, 4 * bench.calls, n) for p, engine in engines.items() for n in BATCHES}
-        return _rows("batch", bench.in_turns("batches", turns))
+    return _sweep(bench, "batches", "batch", BATCHES, lambda engine, n: _ms(engine, 4 * bench.calls, n))
 
 
 def threads(bench: Bench) -> list[Row]:
     """Measure ms an image with 1 thread and more, and how many times as fast as with one."""
-    with contextlib.ExitStack() as stack:
-        turns = {
-            (p, n): partial(_ms, stack.enter_context(bench.engine(p, bench.sizes[0], threads=n)), bench.calls)
-            for p in bench.precisions
-            for n in counts(bench.threads)
-        }
-        return _rows("threads", bench.in_turns("threads", turns))
+    return _sweep(bench, "threads", "threads", counts(bench.threads), lambda engine, _: _ms(engine, bench.calls))
 
 
 def lanes(bench: Bench) -> list[Row]:
     """Measure images a second with 1 lane and more, and the same number of callers."""
-    with contextlib.ExitStack() as stack:
-        turns = {
-            (p, n): partial(_laned_ms, stack.enter_context(bench.engine(p, bench.sizes[0], lanes=n)), n, bench.calls)
-            for p in bench.precisions
-            for n in counts(bench.threads)
-        }
-        return _rows("lanes", bench.in_turns("lanes", turns))
+    return _sweep(bench, "lanes", "lanes", counts(bench.threads), lambda engine, n: _laned_ms(engine, n, bench.calls))
 
 
 def builds(bench: Bench) -> list[Row]:
@@ -239,10 +225,10 @@ def training(bench: Bench) -> list[Row]:
             "precision": TRAINING_PRECISION,
             "size": size,
             "batch": batch,
-            "iterations_a_second": estimate(speeds[size, batch]).to_dict(3),
-            "images_a_second": estimate([value * batch for value in speeds[size, batch]]).to_dict(2),
-            "ns_a_pixel": estimate(ns[size, batch]).to_dict(0),
-            "times_first": ratio(ns[size, batch], ns[first]).to_dict(3),
+            "iterations_a_second": estimate(speeds[size, batch], 3),
+            "images_a_second": estimate([value * batch for value in speeds[size, batch]], 2),
+            "ns_a_pixel": estimate(ns[size, batch], 0),
+            "times_first": ratio(ns[size, batch], ns[first], 3),
         }
         for size, batch in loops
     ]
@@ -267,6 +253,24 @@ def own_cache(folder: Path) -> Iterator[None]:
             os.environ["STARGAN_RT_CACHE"] = old
 
 
+def _sweep(
+    bench: Bench, sweep: str, name: str, values: Sequence[int], turn: Callable[[Engine, int], float]
+) -> list[Row]:
+    """Return the rows of the precisions at every value; `name` is also the option of the engine, but for batches."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def engine(precision: str, **options: int) -> Engine:
+            return stack.enter_context(bench.engine(precision, bench.sizes[0], **options))
+
+        turns = {
+            (p, value): partial(turn, engine(p, **({} if name == "batch" else {name: value})), value)
+            for p in bench.precisions
+            for value in values
+        }
+        return _rows(name, bench.in_turns(sweep, turns))
+
+
 def _rows(name: str, ms: Mapping[tuple[str, int], list[float]]) -> list[Row]:
     """Return a row for each precision and value of `name`; `times_first` says how many times as fast as the first."""
     first: dict[str, list[float]] = {}
@@ -274,9 +278,9 @@ def _rows(name: str, ms: Mapping[tuple[str, int], list[float]]) -> list[Row]:
         {
             "precision": precision,
             name: value,
-            "ms": estimate(times).to_dict(3),
-            "images_a_second": estimate(np.divide(1e3, times)).to_dict(2),
-            "times_first": ratio(first.setdefault(precision, times), times).to_dict(3),
+            "ms": estimate(times, 3),
+            "images_a_second": estimate(np.divide(1e3, times), 2),
+            "times_first": ratio(first.setdefault(precision, times), times, 3),
         }
         for (precision, value), times in ms.items()
     ]

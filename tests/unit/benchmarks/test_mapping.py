@@ -21,11 +21,10 @@ def test_files_differ_and_have_their_size(tmp_path):
 def test_the_share_is_of_both_throughputs(model, tmp_path):
     with Engine.load(model, lanes=2) as engine:
         row = measure(engine, 2, draw_files(tmp_path, 7, 64), chunk=3)
-    assert (row.files, row.lanes) == (7, 2)
-    assert row.side == 64
-    assert row.share == pytest.approx(row.map_per_s / row.bare_per_s, rel=0.01)
-    assert row.share_min <= row.share <= row.share_max
-    assert 0 < row.bound < 1
+    assert (row["files"], row["lanes"], row["side"]) == (7, 2, 64)
+    assert row["share"] == pytest.approx(row["map_per_s"] / row["bare_per_s"], rel=0.01)
+    assert row["share_min"] <= row["share"] <= row["share_max"]
+    assert 0 < row["bound"] < 1
 
 
 def test_wrong_images_are_noticed(model, tmp_path, monkeypatch):
