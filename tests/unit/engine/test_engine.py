@@ -1,5 +1,4 @@
 import contextlib
-import itertools
 import os
 import subprocess
 import sys
@@ -196,10 +195,30 @@ def test_map_raises_where_the_image_stands_or_returns_the_error(engine, image):
     assert [type(r) for r in results] == [np.ndarray, InputError, np.ndarray]
 
 
+class Counted:
+    """An endless stream of one image that counts how often it was read."""
+
+    def __init__(self, image):
+        self.image, self.read = image, 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.read += 1
+        return self.image
+
+
 def test_map_can_be_left_early(engine, image):
-    outputs = engine.map(itertools.repeat(image), "happy")
-    next(outputs)
+    source = Counted(image)
+    outputs = engine.map(source, "happy")
+    first = next(outputs)
     outputs.close()
+    read = source.read
+    assert 1 <= read < 20
+    np.testing.assert_array_equal(engine.translate(image, "happy"), first)
+    engine.close()
+    assert source.read == read
 
 
 def test_threads_get_their_own_results(engine, random):
@@ -315,7 +334,11 @@ def test_lanes_share_out_a_cpu(model, random):
     with Engine.load(model, lanes=4) as engine:
         for out, i in zip(engine.map(images, "happy"), images, strict=True):
             np.testing.assert_array_equal(out, engine.translate(i, "happy"))
-        assert engine._workers._max_workers == 4
+        four, one = Counted(images[0]), Counted(images[0])
+        next(engine.map(four, "happy"))
+    with Engine.load(model, lanes=1) as engine:
+        next(engine.map(one, "happy"))
+    assert four.read > one.read  # more calls are in flight
     with pytest.raises(InputError, match="lanes must be at least 1; got 0"):
         Engine.load(model, lanes=0)
 
