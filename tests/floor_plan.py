@@ -9,7 +9,7 @@ from pathlib import Path
 
 FLOORS = (
     ("_lazy", "errors", "files", "labels", "machine", "onnx_header", "profiling", "settings", "timing"),
-    ("build_record", "grid", "images", "manifest", "models", "quality"),
+    ("build_record", "credentials", "grid", "images", "manifest", "mark", "models", "quality"),
     ("faces",),
     ("cuda",),
     ("backends",),

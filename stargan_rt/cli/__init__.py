@@ -1,4 +1,4 @@
-"""The command line: `stargan-rt demo | translate | build | bench | cache | info | doctor`.
+"""The command line: `stargan-rt demo | translate | video | detector | build | bench | cache | info | doctor`.
 
 Private: the commands are the interface. Each command has a file of its own, which imports what the command needs when
 it runs, so that `--help` is quick.
@@ -15,9 +15,11 @@ from stargan_rt.cli.bench import bench
 from stargan_rt.cli.build import build
 from stargan_rt.cli.cache import cache
 from stargan_rt.cli.demo import demo
+from stargan_rt.cli.detector import detector
 from stargan_rt.cli.doctor import doctor
 from stargan_rt.cli.info import info
 from stargan_rt.cli.translate import translate
+from stargan_rt.cli.video import video
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,7 +28,7 @@ def main() -> None:
     """StarGAN, fast and easy to deploy: one generator, many domains."""
 
 
-for command in (demo, translate, build, bench, cache, info, doctor):
+for command in (demo, translate, video, detector, build, bench, cache, info, doctor):
     main.add_command(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from stargan_rt.credentials import Signer
     from stargan_rt.engine import Engine
+    from stargan_rt.faces import FaceDetector
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -53,6 +56,77 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def engine_options(command: Command) -> Command:
     """Add the options that choose an engine, the same for every command that runs one."""
     return engine_option(backend_option(threads_option(lanes_option(command))))
+
+
+def detector_options(command: Command) -> Command:
+    """Add the options that choose a face detector."""
+    for option in (
+        click.option(
+            "--min-score",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            default=0.6,
+            show_default=True,
+            help="Leave out faces of which the detector is less sure; 0.5 for drawings.",
+        ),
+        click.option(
+            "--detector", type=PATH, help="BlazeFace .tflite or YuNet .onnx file.  [default: the installed one]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def mark_options(command: Command) -> Command:
+    """Add the options about the note that faces were generated."""
+    for option in (
+        click.option("--sign-key", type=PATH, help="PEM file with the private key of --sign-cert."),
+        click.option("--sign-cert", type=PATH, help="Sign the output with this certificate chain (C2PA), a PEM file."),
+        click.option(
+            "--mark/--no-mark",
+            default=True,
+            show_default=True,
+            help="Note in the output's metadata that faces were generated, and by which model.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def load_detector(path: Path | None, min_score: float) -> FaceDetector:
+    """Load the face detector that `detector_options` chose."""
+    from stargan_rt.faces import FaceDetector
+
+    return FaceDetector.load(path, min_score=min_score)
+
+
+def signer_of(certificate: Path | None, key: Path | None) -> Signer | None:
+    """Return what signs the output, if `mark_options` ask for it."""
+    if (certificate is None) != (key is None):
+        raise click.UsageError("--sign-cert and --sign-key go together")
+    if certificate is None or key is None:
+        return None
+    from stargan_rt.credentials import Signer
+
+    return Signer.load(certificate, key)
+
+
+def note_about_drawings(engine: Engine, image: Path) -> None:
+    """Say so if a photograph goes into a model that has only seen drawings."""
+    from stargan_rt.errors import StarGANError
+    from stargan_rt.images import read_image
+    from stargan_rt.models import is_photo
+
+    if engine.manifest.alignment != "avatars":
+        return
+    with contextlib.suppress(StarGANError):  # reported when the image is translated
+        if is_photo(read_image(image)):
+            click.echo(DRAWINGS_ONLY.format(image=image), err=True)
+
+
+DRAWINGS_ONLY = (
+    "note: {image} looks like a photograph, and this model has only seen drawings, so expect a poor picture; "
+    "docs/training.md says how to train or import a model for photographs"
+)
 
 
 def load(engine: str, backend: str = "auto", threads: int | None = None, lanes: int = 1) -> Engine:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from stargan_rt.credentials import Signer
 from stargan_rt.engine import Engine
+from stargan_rt.engine.faces import chosen_faces
 from stargan_rt.errors import InputError, StarGANError
-from stargan_rt.images import SUFFIXES, image_files, write_image
+from stargan_rt.faces import FaceDetector
+from stargan_rt.images import SUFFIXES, Pixels, image_files, read_image
+from stargan_rt.mark import Mark, read_metadata, write_marked
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,37 @@ def list_jobs(sources: Sequence[Path], labels: Sequence[str], output: Path) -> l
     return jobs
 
 
-def translate_files(engine: Engine, jobs: Sequence[Job], keep_size: bool) -> Iterator[tuple[Job, StarGANError | None]]:
+def translate_files(
+    engine: Engine,
+    jobs: Sequence[Job],
+    keep_size: bool,
+    *,
+    faces: Literal["all", "largest"] | None = None,
+    detector: FaceDetector | None = None,
+    mark: Mark | None = None,
+    signer: Signer | None = None,
+) -> Iterator[tuple[Job, StarGANError | None]]:
     """Run the jobs in order and yield each one with its error, or None. An unusable image does not stop the others.
 
     Args:
         engine: Translates the images.
         jobs: The result of `list_jobs`.
         keep_size: Resize each result to the size of its input image.
+        faces: Translate the faces in each image, and leave the rest of it as it is.
+        detector: Finds the faces. Defaults to the installed one.
+        mark: Noted in each result.
+        signer: Signs each result.
 
     Raises:
         InputError: A result cannot be written.
     """
-    if all(len(job.outputs) == 1 for job in jobs):
+
+    def write(job: Job, target: Path, picture: Pixels) -> None:
+        write_marked(target, picture, mark, read_metadata(job.source))
+        if signer is not None:
+            signer.sign(target, mark or Mark.of(engine.manifest))
+
+    if faces is None and all(len(job.outputs) == 1 for job in jobs):
         labels = [next(iter(job.outputs.values())) for job in jobs]
         sources = (job.source for job in jobs)
         results = engine.map(sources, labels, keep_size=keep_size, return_exceptions=True)
@@ -88,17 +112,25 @@ def translate_files(engine: Engine, jobs: Sequence[Job], keep_size: bool) -> Ite
             if isinstance(result, StarGANError):
                 yield job, result
             else:
-                write_image(next(iter(job.outputs)), result)
+                write(job, next(iter(job.outputs)), result)
                 yield job, None
         return
+    if faces is not None and detector is None:
+        detector = FaceDetector.load()
     for job in jobs:
+        labels = list(job.outputs.values())
         try:
-            pictures = engine.translate(job.source, list(job.outputs.values()), keep_size=keep_size)
+            if faces is None:
+                pictures: Iterable[Pixels] = engine.translate(job.source, labels, keep_size=keep_size)
+            else:
+                image = read_image(job.source)
+                found = chosen_faces(image, faces, detector)
+                pictures = [engine.translate_faces(image, label, found) for label in labels]
         except StarGANError as error:
             yield job, error
         else:
             for target, picture in zip(job.outputs, pictures, strict=True):
-                write_image(target, picture)
+                write(job, target, picture)
             yield job, None
 
 

@@ -9,7 +9,9 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from stargan_rt.images import Pixels, read_image
+import numpy as np
+
+from stargan_rt.images import Pixels, read_image, resize
 
 BUNDLED = ("avatars",)
 
@@ -40,3 +42,14 @@ def bundled_faces() -> list[Pixels]:
 def bundled_samples() -> list[Path]:
     """Return the paths of the sample images, 128x128 PNG files that the bundled model was not trained on."""
     return sorted(Path(str(files(__name__) / "samples")).glob("*.png"))
+
+
+def is_photo(image: Pixels) -> bool:
+    """Return whether an image is probably a photograph and not a drawing, which has areas of one colour.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+    """
+    small = resize(image, (128, 128)).astype(np.int16)
+    flat = np.abs(small[:, 1:] - small[:, :-1]).max(axis=2) <= 2
+    return bool(flat.mean() < 0.55)
