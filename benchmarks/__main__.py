@@ -20,6 +20,8 @@ COMMANDS = {
     "rewrites": ("benchmarks.rewrites:main", "What each rewrite of the graph gains on a CPU."),
     "training-step": ("benchmarks.training_step:main", "Training speed, compared with a plain loop."),
     "one-generator": ("benchmarks.one_generator:main", "A small reproduction of the paper's claim."),
+    "faces": ("benchmarks.faces:main", "Faces found in drawn scenes, and whether their translations are recognised."),
+    "video": ("benchmarks.video:main", "A clip through the faces of every frame: what is kept, and how fast."),
     "regressions": ("benchmarks.regressions:main", "Compare the package's own work with the committed baseline."),
     "gpu": ("benchmarks.gpu:main", "Everything there is to measure on a GPU, in one command."),
     "table": ("benchmarks.table:main", "Make the documents' tables from the committed results."),

@@ -1,55 +1,18 @@
-"""Clips made for tests: variable frame rate, B-frames and sound."""
+"""Clips made for tests, and what is in a clip."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 
-TICKS = 90_000
-"""Units of time in a second."""
+from benchmarks.clips import times_and_sound, write_clip
 
-
-def write_clip(path: Path, pictures, sound: bool = True, seed: int = 0) -> list[Fraction]:
-    """Write pictures, uint8 ``(H, W, 3)`` RGB each, at uneven times; return the times in seconds."""
-    random, times, pts, samples = np.random.default_rng(seed), [], 0, 0
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=30)
-        video.pix_fmt, video.options = "yuv420p", {"bf": "3", "preset": "ultrafast", "crf": "16"}
-        video.time_base = video.codec_context.time_base = Fraction(1, TICKS)
-        audio = container.add_stream("aac", rate=44_100) if sound else None
-        for number, picture in enumerate(pictures):
-            if number == 0:
-                video.height, video.width = picture.shape[:2]
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = pts, Fraction(1, TICKS)
-            times.append(Fraction(pts, TICKS))
-            container.mux(video.encode(frame))
-            pts += int(random.choice([2400, 3003, 3750, 4500]))
-            while audio and samples * TICKS < pts * 44_100:
-                wave = np.sin(np.arange(samples, samples + 1024) * 0.05).astype(np.float32)
-                block = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
-                block.sample_rate, block.pts, block.time_base = 44_100, samples, Fraction(1, 44_100)
-                container.mux(audio.encode(block))
-                samples += 1024
-        container.mux(video.encode(None))
-        if audio:
-            container.mux(audio.encode(None))
-    return times
+__all__ = ["read_clip", "write_clip"]
 
 
 def read_clip(path: Path):
     """Return the frames (RGB), their times in seconds, and the packets of sound (time and bytes)."""
-    frames, times, packets = [], [], []
     with av.open(str(path)) as container:
-        video = container.streams.video[0]
-        for packet in container.demux([video, *container.streams.audio]):
-            if packet.stream is video:
-                for frame in packet.decode():
-                    frames.append(frame.to_ndarray(format="rgb24"))
-                    times.append(frame.pts * video.time_base)
-            elif packet.size:
-                packets.append((packet.pts, bytes(packet)))
-    return frames, times, packets
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return frames, *times_and_sound(path)
