@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": ("benchmarks.compare:main", "Our engines next to PyTorch, ONNX Runtime, OpenVINO and TensorRT."),
     "scaling": ("benchmarks.scaling:main", "Cost by image size, batch, threads and lanes; builds; training."),
     "mapping": ("benchmarks.mapping:main", "Engine.map over files, compared with the bare engine on arrays."),
+    "lite": ("benchmarks.lite:main", "Generators with fewer multiplications next to the paper's."),
     "rewrites": ("benchmarks.rewrites:main", "What each rewrite of the graph gains on a CPU."),
     "training-step": ("benchmarks.training_step:main", "Training speed, compared with a plain loop."),
     "one-generator": ("benchmarks.one_generator:main", "A small reproduction of the paper's claim."),

@@ -11,6 +11,12 @@
     teacher = "small"            # a stage whose generator is the teacher
 
     [[stages]]
+    name = "small-student"
+    kind = "distill"             # as `python -m training distill`: the data and the labels are the teacher's
+    preset = "lite"
+    teacher = "full"
+
+    [[stages]]
     name = "avatars"
     kind = "export"
     checkpoint = "full"          # written to avatars.onnx
@@ -179,19 +185,31 @@ def train_config(stage: Stage, workspace: Workspace) -> TrainConfig:
         raise InputError(f"stage {stage.name} has the unknown preset {preset!r}; known: {', '.join(PRESETS)}")
     device = {"device": workspace.device} if workspace.device else {}
     merged = TrainConfig.merge(TrainConfig.read(PRESETS[preset]) if preset else {}, settings, device)
-    config = TrainConfig(**merged)
+    config = TrainConfig(**(_of_teacher(merged) if stage.kind == "distill" else merged))
     if workspace.scale == 1:
         return config
     iterations = max(LEAST_ITERATIONS, round(config.iterations * workspace.scale))
     scaled = {
         "iterations": iterations,
         "warm_up": round(config.warm_up * workspace.scale),
+        "distill_iterations": min(iterations, round(config.distill_iterations * workspace.scale)),
+        "int8_iterations": min(iterations, round(config.int8_iterations * workspace.scale)),
+        "pairs": max(LEAST_IMAGES, round(config.pairs * workspace.scale)),
         "data": tuple(_scaled_data(text, workspace.scale) for text in config.data),
         "save_every": min(config.save_every, iterations),
         "sample_every": min(config.sample_every, iterations),
         "compile": config.compile and workspace.scale > 1,
     }
     return TrainConfig(**TrainConfig.merge(dataclasses.asdict(config), scaled))
+
+
+def _of_teacher(settings: dict[str, Any]) -> dict[str, Any]:
+    """Complete the settings of a distillation; before its teacher is trained, with what is known of them."""
+    from training.distillation import distill_settings
+
+    if Path(settings.get("teacher", "")).is_file():
+        return distill_settings(settings)
+    return {"distill_iterations": settings.get("iterations", 0), **settings}
 
 
 def _scaled_data(text: str, scale: float) -> str:
@@ -208,7 +226,8 @@ def _check_train(stage: Stage, workspace: Workspace) -> dict[str, Any]:
 
 def _train(stage: Stage, workspace: Workspace) -> None:
     from training.checkpoint import TrainState
-    from training.run import run
+    from training.distillation import for_teacher
+    from training.run import labelled, run
 
     config, folder, latest = (
         train_config(stage, workspace),
@@ -223,7 +242,8 @@ def _train(stage: Stage, workspace: Workspace) -> None:
             "choose another --out"
         )
     start = workspace.checkpoint(init) if init and not resume else None
-    run(config, folder, resume=resume, init=start, report=workspace.report)
+    open_data = for_teacher if stage.kind == "distill" else labelled
+    run(config, folder, resume=resume, init=start, open_data=open_data, report=workspace.report)
 
 
 def _check_export(stage: Stage, workspace: Workspace) -> dict[str, Any]:
@@ -252,6 +272,7 @@ def _export(stage: Stage, workspace: Workspace) -> None:
 
 KINDS = {
     "train": Kind(("init", "teacher"), _check_train, _train),
+    "distill": Kind(("init", "teacher"), _check_train, _train),
     "export": Kind(("checkpoint",), _check_export, _export),
 }
 """The kinds of stages, by name."""

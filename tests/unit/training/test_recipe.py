@@ -90,7 +90,7 @@ def test_a_scaled_recipe_keeps_its_stages_and_shortens_them(recipe, tmp_path):
     [
         (("teacher = ", "tutor = "), "full has unknown settings tutor"),
         (('init = "small"', 'init = "large"'), "uses large, which is not an earlier stage"),
-        (('kind = "export"', 'kind = "bake"'), "unknown kind 'bake'; known: train, export"),
+        (('kind = "export"', 'kind = "bake"'), "unknown kind 'bake'; known: train, distill, export"),
         (('name = "full"', 'name = "small"'), "stage 2 needs a name that no other stage has; got 'small'"),
         (("batch_size = 2", "batch_size = 0"), "batch_size must be at least 1"),
         (('checkpoint = "full"', ""), "faces needs checkpoint"),
@@ -123,3 +123,35 @@ def test_the_bundled_recipe_runs_from_nothing_to_the_exported_file(tmp_path, mon
     with Engine.load(tmp_path / "out" / "avatars" / "avatars.onnx") as engine, Engine.load("avatars") as bundled:
         assert engine.labels == bundled.labels
         assert engine.size == bundled.size
+
+
+def test_a_student_is_distilled_from_an_earlier_stage(recipe, tmp_path):
+    recipe.write_text(
+        RECIPE.partition('[[stages]]\nname = "full"')[0]
+        + """
+[[stages]]
+name = "student"
+kind = "distill"
+preset = "tiny"
+teacher = "small"
+conv_dim = 4
+blocks = 1
+batch_size = 2
+iterations = 3
+pairs = 8
+
+[[stages]]
+name = "faces"
+kind = "export"
+checkpoint = "student"
+"""
+    )
+    workspace, lines = Workspace(tmp_path / "out", report=lambda line: lines.append(line)), []
+    run_recipe(read_recipe(str(recipe)), workspace)
+    student = read_checkpoint(workspace.checkpoint("student"))
+    assert (student["iteration"], student["image_size"], student["model"]["arch"]) == (3, 16, "lite")
+    with Engine.load(tmp_path / "out" / "faces" / "faces.onnx") as engine:
+        assert (engine.manifest.arch, engine.labels.names) == ("lite", ("happy", "sad"))
+    lines.clear()
+    run_recipe(read_recipe(str(recipe)), workspace)
+    assert [line.partition(": ")[2] for line in lines] == ["already finished"] * 3
