@@ -113,7 +113,7 @@ def main(sections: tuple[str, ...], budget_minutes: float | None, output: Path) 
             if budget_minutes is not None and time.monotonic() - started > 60 * budget_minutes:
                 click.echo(f"stopped after {budget_minutes:g} minutes; call again to go on", err=True)
                 break
-            if not missing["driver"] and "model" not in result:
+            if not missing["driver"] and "model" not in result and {"generator", *TENSORRTS} & {*job.needs}:
                 result |= _generator(folder, missing)
             entry = _measure(job, folder, missing)
             result["sections"].setdefault(job.section, {})[job.name] = entry

@@ -221,7 +221,7 @@ def frames(folder: Path, layout: str) -> Result:
         works[f"{name} frame"] = captured(kernel, whole, FULL_HD)
         works[f"{name} face"] = captured(kernel, face, (128, 128))
     for work in works.values():
-        settle(partial(milliseconds, work), calls=5)
+        settle(partial(milliseconds, work), least_s=0.5, most_s=2.0, calls=5)
     ms = in_turns({name: partial(milliseconds, work) for name, work in works.items()}, 2 * ROUNDS, warm_up=1)
     per_ms = np.divide(2 * RING * image_bytes, ms["copy"])
     traffic = {"crop": frame_bytes + image_bytes, "paste": 2 * frame_bytes + image_bytes}

@@ -8,9 +8,10 @@ import time
 
 import gpu_work
 import pytest
+import standin
 from click.testing import CliRunner
 
-from benchmarks import gpu, gpu_jobs, results, table
+from benchmarks import gpu, gpu_jobs, gpu_tables, results, table
 from benchmarks.gpu import SECTIONS, Job, jobs, main
 from benchmarks.peers import PEERS
 from stargan_rt.errors import InputError
@@ -196,3 +197,27 @@ def test_a_result_without_a_gpu_goes_into_no_document(tmp_path):
     for view in ("summary", "full"):
         with pytest.raises(InputError, match="gpu-a was not measured on a GPU"):
             table.filled(f"<!-- table: gpu {view} -->\n<!-- /table -->", tmp_path)
+
+
+@pytest.mark.slow
+def test_on_the_stand_in_driver_the_frame_kernels_are_launched_and_clocks_are_missing(root, tmp_path):
+    if sys.platform != "linux" or standin.COMPILER is None:
+        pytest.skip("the stand-in driver needs Linux and a C compiler")
+    pytest.importorskip("cuda.core")
+    output = tmp_path / "g.json"
+    command = [sys.executable, "-m", "benchmarks", "gpu", "--section", "frames", "--output", str(output)]
+    done = subprocess.run(
+        command, cwd=root, env=standin.environment(), capture_output=True, text=True, check=False, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    result = results.read(output)
+    for layout in ("rgb", "bgr", "nv12"):
+        entry = result["sections"]["frames"][layout]
+        assert "clocks" in entry
+        if "not_measured" not in entry:  # the kernels are compiled where a CUDA compiler was found
+            assert entry["device"] == "Stand-in GPU"
+            assert entry["crop_share_of_copy"]["median"] > 0
+        else:
+            assert "kernels" in entry["not_measured"]
+    with pytest.raises(InputError, match="was not measured on a GPU"):
+        gpu_tables.summary({"gpu-standin": {**result, "machine": {**result["machine"], "gpu": None}}})
