@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("python", "stargan-rt", "pip", "pytest", "torchrun", "ruff", "mypy", "pre-commit", "bash", "cp", "trtexec")
+import click
+
+import benchmarks.__main__
+import export.__main__
+import training.__main__
+from stargan_rt import cli
+
+SHELL = ("python", "stargan-rt", "pip", "pytest", "torchrun", "ruff", "mypy", "pre-commit", "bash", "cp", "trtexec")
 
 
 @dataclass(frozen=True)
@@ -72,5 +79,47 @@ def _lines(block: str) -> Iterator[str]:
         for part in re.sub(r"(^|\s)#.*", "", line).split("&&"):
             for name, value in variables.items():
                 part = part.replace(f"${name}", value)
-            if part.split() and part.split()[0] in PROGRAMS:
+            if part.split() and part.split()[0] in SHELL:
                 yield " ".join(part.split())
+
+
+PROGRAMS = {
+    "stargan-rt": cli.main,
+    "python -m training": training.__main__.main,
+    "python -m export": export.__main__.main,
+    "python -m benchmarks": benchmarks.__main__.main,
+}
+
+NOT_RUN = {
+    "pip install": "installs; tests/e2e/test_install.py installs the wheel, and .ci/run runs the README's commands",
+    "pytest": "runs the tests themselves",
+    "torchrun": "needs several GPUs",
+    "--device cuda": "needs a GPU",
+    "--resume": "goes on with a run of an earlier command; tests/unit/training resumes runs",
+    "--init": "goes on with a run of an earlier command; tests/unit/training/test_trainer.py starts from checkpoints",
+    "python -m benchmarks": "takes minutes; tests/unit/benchmarks runs each measurement in small",
+    "evaluate --engine": "draws data sets and trains a classifier; tests/unit/training/test_evaluate.py does so",
+    "runs/one": "a step of the bundled model's recipe, which takes nine hours",
+    "runs/full": "the last step of the bundled model's recipe, which takes nine hours",
+    "runs/joint": "takes minutes; tests/unit/training/test_trainer.py trains jointly",
+    "cp ": "a step of the bundled model's recipe, which takes nine hours",
+    "avatars.onnx --int8": "takes a minute; tests/unit/builder/test_build.py builds the bundled model in int8",
+    "--target": "needs TensorRT-RTX; tests/unit/builder/test_rtx.py builds for named GPUs",
+    "--timing-cache": "needs a GPU",
+    "--dla-core": "needs a Jetson",
+    "--preset celeba-128": "needs CelebA, which can't be downloaded without its licence",
+}
+"""Part of a command → why it can't run here. Its options are checked all the same."""
+
+
+def why_not_run(text: str) -> str | None:
+    """Return why a command can't run in a test; None where it can."""
+    return next((why for part, why in NOT_RUN.items() if part in text), None)
+
+
+def program_of(command: Command) -> tuple[click.Group, list[str]] | None:
+    """Return the program of a command and its arguments; None for programs that are not of this project."""
+    words = command.words
+    if words[0] == "python" and words[1] == "-m":
+        words = [" ".join(words[:3]), *words[3:]]
+    return (PROGRAMS[words[0]], words[1:]) if words[0] in PROGRAMS else None
