@@ -1,7 +1,7 @@
 """Every command and every Python example of the README and docs/ runs as printed, or says why it can't.
 
-Each runs by itself in a folder that holds what a reader has by then; tests/documentation.py has the reasons. Training takes
-fewer steps and a smaller network, which has nothing to lose in int8.
+Each runs by itself in a folder that holds what a reader has by then; tests/documentation.py has the reasons.
+Training takes fewer steps and a smaller network, which has nothing to lose in int8.
 """
 
 import os
