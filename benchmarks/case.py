@@ -22,6 +22,8 @@ from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED, write_to_onnx
 
 if TYPE_CHECKING:
+    import torch
+
     from training.model import Generator
 
 LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
@@ -91,12 +93,7 @@ class Case:
 
     def gmac(self) -> float:
         """Count the multiplications of one image in 1e9: convolutions, without norms and activations."""
-        import torch
-        from torch.utils.flop_counter import FlopCounterMode
-
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            self.generator()(torch.zeros(1, 3, *self.size), torch.zeros(1, len(LABELS)))
-        return counter.get_total_flops() / 2e9
+        return gmac(self.generator(), self.size, len(LABELS))
 
     def judged(self) -> list[Pair]:
         """Return an image for each label; no quantiser has seen them."""
@@ -117,6 +114,16 @@ class Case:
             images = [graph(torch.from_numpy(x[None]), torch.from_numpy(y[None])) for x, y in self.judged()]
         translated: Pixels = torch.cat(images).numpy()
         return translated
+
+
+def gmac(generator: torch.nn.Module, size: tuple[int, int], label_dim: int) -> float:
+    """Count the multiplications of one image in 1e9: convolutions, without norms and activations."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        generator(torch.zeros(1, 3, *size), torch.zeros(1, label_dim))
+    return counter.get_total_flops() / 2e9
 
 
 def write_engine(model: onnx.ModelProto, manifest: Manifest, precision: str, path: Path) -> Path:

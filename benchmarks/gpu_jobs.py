@@ -29,8 +29,8 @@ from stargan_rt.quality import psnr
 from stargan_rt.timing import Latency, in_turns, median_ms
 
 Result = dict[str, Any]
-ROUNDS, CALLS = 10, 50
-"""Turns, and calls of a turn, of a translation that takes about a millisecond."""
+ROUNDS, CALLS, SECONDS = 10, 50, 3.0
+"""Turns, calls of a turn, and seconds of a profile, of a translation that takes about a millisecond."""
 ROOT = Path(__file__).parents[1]
 FULL_HD = (1080, 1920)
 RING = 32
@@ -88,8 +88,8 @@ def _first_line(outcome: ElementTree.Element) -> str:
 def overhead(folder: Path, backend: str, precision: str) -> Result:
     """Measure a call of `translate`, and how much of it is not the driver's work: copies and the network."""
     with _bench(folder, backend, (precision,)).engine(precision, 128) as loaded:
-        call_ms = scenarios.single_stream(loaded, 3.0)
-        parts = scenarios.parts(loaded, 2.0)
+        call_ms = scenarios.single_stream(loaded, SECONDS)
+        parts = scenarios.parts(loaded, SECONDS)
     driver_ms = parts.h2d_ms + parts.compute_ms + parts.d2h_ms
     p50 = Latency.of(call_ms).p50_ms
     return {
@@ -110,7 +110,7 @@ def graph(folder: Path, backend: str, precision: str) -> Result:
             label, image = captured.labels.names[0], scenarios.faces(captured, 1)[0]
             calls = {"graph": captured.translate, "enqueue": plain.translate}
             turns = {name: partial(median_ms, partial(call, image, label), CALLS) for name, call in calls.items()}
-            settle(turns["enqueue"], SETTLE_S[backend], calls=1)
+            settle(turns["enqueue"], SETTLE_S.get(backend, 0.0), calls=1)
             ms = in_turns(turns, 2 * ROUNDS, warm_up=1)
     times = ratio(ms["enqueue"], ms["graph"], 3)
     return {**{f"{name}_ms": estimate(values, 4) for name, values in ms.items()}, "times_as_fast": times}

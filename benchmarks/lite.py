@@ -17,10 +17,9 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import results
-from benchmarks.case import LABELS, Case, write_engine
+from benchmarks.case import LABELS, Case, gmac, write_engine
 from benchmarks.markdown import Column, number, table, text, times, where
 from benchmarks.scaling import TITLES
 from benchmarks.statistics import ratio
@@ -73,13 +72,6 @@ def markdown(result: dict[str, Any]) -> str:
     ]
     rows = [{"name": name, **row} for name, row in result["networks"].items()]
     return f"{table(columns, rows)}\n\nRandom weights, 128x128, batch 1, on {where(result, TITLES)}."
-
-
-def gmac(generator: torch.nn.Module, size: tuple[int, int], label_dim: int) -> float:
-    """Count the multiplications of one image in 1e9: convolutions, without norms and activations."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        generator(torch.zeros(1, 3, *size), torch.zeros(1, label_dim))
-    return counter.get_total_flops() / 2e9
 
 
 def _measure(case: Case, rounds: int, calls: int) -> dict[str, Any]:

@@ -87,8 +87,9 @@ class Bench:
         if size not in self.cases:
             self.progress(f"the generator at {size}", 0, 1)
             case = Case(self.folder / str(size), self.threads, self.conv_dim, self.blocks, size)
-            case.folder.mkdir()
-            case.write()
+            case.folder.mkdir(exist_ok=True)
+            if not case.exported.is_file():  # another process may have written it
+                case.write()
             self.cases[size] = case
         return self.cases[size]
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from benchmarks.lite import EAGER, NETWORKS, STANDARD, gmac, markdown
+from benchmarks.case import gmac
+from benchmarks.lite import EAGER, NETWORKS, STANDARD, markdown
 from training.architectures import new_generator
 from training.config import PRESETS, TrainConfig
 
