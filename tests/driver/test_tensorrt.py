@@ -5,7 +5,6 @@ TensorRT can't run a plan without a GPU, so the engine and its contexts are play
 
 import dataclasses
 import gc
-import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from device_arrays import Array, values
-from inverting_network import HostFunction, invert
+from played_engine import DIM, SIZE, SPACE, Network
 
 from stargan_rt import Engine, EngineIncompatibleError, EngineLoadError, InputError
 from stargan_rt.backends import RunOptions, tensorrt
@@ -27,8 +26,6 @@ from stargan_rt.manifest import Manifest, read_onnx
 from stargan_rt.models import bundled_model
 
 SETTINGS = {"devices": 2}
-SPACE = LabelSpace({"faces": tuple("abcde")})
-SIZE, DIM = (128, 128), SPACE.dim
 
 
 @pytest.fixture(scope="module")
@@ -50,79 +47,6 @@ def path(data, tmp_path):
 def manifest(rtx):
     record = BuildRecord("tensorrt-rtx", rtx.__version__, targets=("sm89",), config={"precision": "fp16"})
     return Manifest(SPACE, SIZE, "fp16", 8, 1, build=record)
-
-
-class Network:
-    """An engine and its inspector, whose contexts compute 255 - image + the first label value."""
-
-    def __init__(self, trt, batches=(1, 1, 4), fix=lambda shapes: shapes):
-        self.trt, self.batches = trt, batches
-        self.tensors = fix(
-            {
-                "image": (trt.TensorIOMode.INPUT, trt.DataType.UINT8, (-1, *SIZE, 3)),
-                "label": (trt.TensorIOMode.INPUT, trt.DataType.FLOAT, (-1, DIM)),
-                "translated": (trt.TensorIOMode.OUTPUT, trt.DataType.UINT8, (-1, *SIZE, 3)),
-            }
-        )
-        self.num_io_tensors = len(self.tensors)
-        self.executed, self.contexts, self.configs, self.works, self.logs = [], [], [], True, ()
-
-    def get_tensor_name(self, i):
-        return list(self.tensors)[i]
-
-    def get_tensor_mode(self, name):
-        return self.tensors[name][0]
-
-    def get_tensor_dtype(self, name):
-        return self.tensors[name][1]
-
-    def get_tensor_shape(self, name):
-        return self.tensors[name][2]
-
-    def get_tensor_profile_shape(self, name, profile):
-        return [(batch, *self.tensors[name][2][1:]) for batch in self.batches]
-
-    def create_execution_context(self, config=None):
-        self.configs.append(config)
-        self.contexts.append(Context(self))
-        return self.contexts[-1]
-
-    def create_engine_inspector(self):
-        return self
-
-    def get_engine_information(self, form):
-        conv = {"ParameterType": "Convolution", "Weights": {"Type": "Half"}}
-        return json.dumps({"Layers": [conv, conv, {"LayerType": "NoOp"}, "a name"]})
-
-
-class Context:
-    """An execution context, which computes with the shapes and addresses that it had when it was enqueued."""
-
-    def __init__(self, network):
-        self.network, self.calls, self.scratch = network, [], None
-        self.shapes, self.addresses, self.work = {}, {}, []
-
-    def set_device_memory(self, address, size):
-        self.scratch = address, size
-
-    def set_tensor_address(self, name, address):
-        self.calls.append(("address", name))
-        self.addresses[name] = address
-        return self.network.works
-
-    def set_input_shape(self, name, shape):
-        self.calls.append(("shape", name))
-        self.shapes[name] = shape
-        return self.network.batches[0] <= shape[0] <= self.network.batches[2]
-
-    def execute_async_v3(self, stream_handle):
-        self.calls.append(("execute",))
-        for severity, text in self.network.logs:
-            library.log(self.network.trt).log(severity, text)
-        shapes, addresses = dict(self.shapes), dict(self.addresses)
-        self.work.append(HostFunction(lambda: self.network.executed.append(invert(shapes, addresses))))
-        self.work[-1].enqueue(stream_handle)
-        return self.network.works
 
 
 @pytest.fixture
