@@ -8,8 +8,13 @@
 // on CPU and GPU, and cheap where double precision is not.
 #pragma once
 
+#ifdef __CUDACC_RTC__  // NVRTC has the functions built in, but no headers
+using uint32_t = unsigned int;
+using uintptr_t = unsigned long long;
+#else
 #include <cmath>
 #include <cstdint>
+#endif
 
 #ifdef __CUDACC__
 #define STARGAN_BOTH __host__ __device__ __forceinline__

@@ -1,4 +1,4 @@
-"""Launches the frame kernels: what ``stargan_rt.faces`` does, on frames in the GPU's memory."""
+"""Launch the frame kernels, which do what ``stargan_rt.faces`` does on frames in the GPU's memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stargan_rt.cuda import FATBIN, driver
-from stargan_rt.errors import InputError, MissingDependencyError, StarGANError
+from stargan_rt.cuda import FATBIN, driver, kernels
+from stargan_rt.errors import InputError, StarGANError
 from stargan_rt.faces.regions import Layout, Region, Size, checked_feather, checked_layout, checked_size, fixed_point
 
 KERNELS = tuple(f"{work}_{layout}" for work in ("crop", "paste") for layout in ("rgb", "bgr", "nv12"))
@@ -21,19 +21,19 @@ blocks for a large GPU. Not measured."""
 
 @dataclass(frozen=True)
 class DeviceFrame:
-    """A uint8 frame in the GPU's memory; it belongs to the caller.
+    """A uint8 frame in the GPU's memory, which the caller owns.
 
     Attributes:
         address: of the first byte; of the luma, for NV12.
         height: in pixels; even, for NV12.
         width: likewise.
         layout: as in `stargan_rt.faces`.
-        pitch: bytes from one row to the next, of both planes for NV12; 0 for rows that lie close. Where it and the
+        pitch: bytes from one row to the next, of both planes for NV12; 0 for rows without padding. Where it and the
             addresses are multiples of 4, `FrameKernels.paste` moves whole words.
-        chroma: for NV12, the address of the U and V plane; 0 for one right below the luma.
+        chroma: for NV12, the address of the U and V plane; 0 for one directly after the luma.
 
     Raises:
-        InputError: no address, a size that can't be, or a pitch shorter than a row.
+        InputError: no address, an impossible size, or a pitch shorter than a row.
     """
 
     address: int
@@ -69,7 +69,7 @@ class Launch:
 
 
 def plan_crop(frame: DeviceFrame, region: Region, output: int, size: Size) -> Launch:
-    """The launch that `FrameKernels.crop` makes."""
+    """Return the launch that `FrameKernels.crop` makes."""
     height, width = checked_size(size)
     _check_address(output, "the output")
     shape = np.int32(height), np.int32(width)
@@ -78,7 +78,7 @@ def plan_crop(frame: DeviceFrame, region: Region, output: int, size: Size) -> La
 
 
 def plan_paste(frame: DeviceFrame, region: Region, picture: int, size: Size, feather: float) -> Launch | None:
-    """The launch that `FrameKernels.paste` makes; none where the region lies outside the frame."""
+    """Return the launch that `FrameKernels.paste` makes; None where the region lies outside the frame."""
     height, width = checked_size(size)
     feather = checked_feather(feather)
     _check_address(picture, "the picture")
@@ -101,31 +101,27 @@ def plan_paste(frame: DeviceFrame, region: Region, picture: int, size: Size, fea
 class FrameKernels:
     """The compiled kernels, for every GPU of this machine.
 
-    Calls return when the work is queued; the memory has to live until the stream is through with it. The calling
-    thread must have a device set (``cuda.core.Device.set_current``). Regions are arguments: a captured CUDA graph
-    would repeat those of its capture, so launch beside it where they move.
+    Calls return when the work is queued; the memory must stay allocated until the stream has finished with it. The
+    calling thread must have a device set (``cuda.core.Device.set_current``). Regions are arguments: a captured CUDA
+    graph repeats those of its capture, so launch outside of it where they move.
     """
 
     def __init__(self, path: Path = FATBIN) -> None:
-        """Loads the kernels.
+        """Load the kernels.
 
         Args:
-            path: the fat binary.
+            path: the fat binary; where it does not exist, the kernels are compiled for the current GPU and cached.
 
         Raises:
-            MissingDependencyError: cuda.core is not installed, or the package came without kernels.
-            StarGANError: the driver can't load them.
+            MissingDependencyError: cuda.core is not installed, or there is no fat binary and no NVRTC.
+            StarGANError: the driver can't load them, or NVRTC can't compile them.
         """
         self._cuda = driver.cuda()
-        if not path.is_file():
-            raise MissingDependencyError(
-                f"stargan-rt was installed without its GPU kernels ({path} is not there), since no CUDA compiler was "
-                "found; install the CUDA Toolkit, so that nvcc is on the PATH, and in a checkout of stargan-rt run: "
-                "pip install --force-reinstall --no-deps ."
-            )
         try:
-            code = self._cuda.ObjectCode.from_fatbin(str(path))
+            code = kernels.load(self._cuda, path)
             self._kernels = {name: code.get_kernel(name) for name in KERNELS}
+        except StarGANError:
+            raise
         except Exception as error:  # cuda.core's exceptions derive from nothing narrower
             raise StarGANError(
                 f"the GPU can't load the kernels of {path} ({error}); they need a driver and a GPU of the Turing "
@@ -133,7 +129,7 @@ class FrameKernels:
             ) from error
 
     def crop(self, stream: Any, frame: DeviceFrame, region: Region, output: int, size: Size) -> None:
-        """Cuts a region out of a frame and resamples it bilinearly; beyond the edge the border is replicated.
+        """Cut a region out of a frame and resample it bilinearly; beyond the edge the border is replicated.
 
         Args:
             stream: of cuda.core.
@@ -143,14 +139,14 @@ class FrameKernels:
             size: (height, width) of it.
 
         Raises:
-            InputError: no address, or a size that can't be.
+            InputError: no address, or an impossible size.
         """
         self._launch(stream, plan_crop(frame, region, output, size))
 
     def paste(
         self, stream: Any, frame: DeviceFrame, region: Region, picture: int, size: Size, feather: float = 0.1
     ) -> None:
-        """Blends a picture into a region of a frame, in place, with the soft edge of `stargan_rt.faces.paste`.
+        """Blend a picture into a region of a frame, in place, with the soft edge of `stargan_rt.faces.paste`.
 
         Args:
             stream: of cuda.core.
@@ -161,7 +157,7 @@ class FrameKernels:
             feather: from 0, a hard edge, to 0.5, an ellipse.
 
         Raises:
-            InputError: no address, a size that can't be, or a wrong feather.
+            InputError: no address, an impossible size, or a feather out of range.
         """
         if launch := plan_paste(frame, region, picture, size, feather):
             self._launch(stream, launch)
@@ -172,7 +168,7 @@ class FrameKernels:
 
 
 def _packed(frame: DeviceFrame, matrix: npt.NDArray[np.float64]) -> tuple[Any, ...]:
-    """What all kernels begin with; cuda.core takes Python's integers for pointers."""
+    """Return the arguments that all kernels begin with; cuda.core takes Python's integers for pointers."""
     return (
         frame.address,
         frame.chroma,
