@@ -8,7 +8,7 @@ import platform
 import cv2
 import numpy as np
 
-from stargan_rt import backends, machine
+from stargan_rt import backends, jetson, machine
 from stargan_rt.cuda.driver import gpu
 from stargan_rt.engine import Engine
 from stargan_rt.errors import MissingDependencyError
@@ -27,12 +27,17 @@ def environment() -> dict[str, str]:
         "CPU": f"{machine.cpu()}, {machine.cores()} cores",
         "GPU": machine.gpu() or "no NVIDIA GPU found (nvidia-smi is missing or fails)",
         "CUDA compiler": machine.first_line(["nvcc", "--version"], pick="release") or "nvcc not found",
-        "TensorRT": _package("tensorrt"),
+        "TensorRT": backends.version("tensorrt") or _package("tensorrt"),
         "TensorRT-RTX": _package("tensorrt-rtx-cu13"),
         "cuda-core": _package("cuda-core"),
+        "cuda-bindings": _package("cuda-bindings"),
         "PyTorch": _package("torch"),
         "OpenCV": cv2.__version__,
     }
+    if (board := jetson.this_machine()) is not None:
+        found |= {"Jetson": f"{board}, {board.jetpack}", **jetson.settings()}
+        found |= {f"Jetson: {name}": sentence for name, sentence in jetson.traps(board).items()}
+        found["trtexec"] = jetson.trtexec() or f"not found, also not at {jetson.TRTEXEC}"
     return found | {f"backend {name}": _backend(name) for name in backends.BACKENDS}
 
 

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from stargan_rt import jetson
+
 
 def cpu() -> str:
     """Return the model name of the processor."""
@@ -26,9 +28,8 @@ def cores() -> int:
 
 def gpu() -> str | None:
     """Return name, driver version and memory of the first NVIDIA GPU, or None if there is none."""
-    jetson = Path("/etc/nv_tegra_release")
-    if jetson.is_file():
-        return f"Jetson, {jetson.read_text().splitlines()[0].lstrip('# ')}"
+    if (found := jetson.this_machine()) is not None:  # the model too: an engine of one does not fit the other
+        return str(found)
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     return first_line(query)
 

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 FLOORS = (
-    ("_lazy", "errors", "files", "labels", "machine", "onnx_header", "profiling", "settings", "timing"),
+    ("_lazy", "errors", "files", "jetson", "labels", "machine", "onnx_header", "profiling", "settings", "timing"),
     ("build_record", "credentials", "grid", "images", "manifest", "mark", "models", "quality"),
     ("faces",),
     ("cuda",),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.case import Case
-from stargan_rt import backends
+from stargan_rt import backends, jetson
 from stargan_rt.images import Pixels
 from stargan_rt.timing import call_times
 
@@ -120,7 +119,7 @@ NEEDS: Mapping[str, Callable[[], str | None]] = {
     "nncf": partial(_package, "nncf", "pip install 'stargan-rt[compare]'"),
     "cuda": _no_cuda,
     "onnxruntime-cuda": _no_onnxruntime_cuda,
-    "trtexec": lambda: None if shutil.which("trtexec") else "trtexec is not on the PATH; it comes with TensorRT",
+    "trtexec": lambda: None if jetson.trtexec() else "trtexec is not on the PATH; it comes with TensorRT",
     "tensorrt": partial(backends.unavailable, "tensorrt"),
     "tensorrt-rtx": partial(backends.unavailable, "tensorrt-rtx"),
 }

@@ -19,6 +19,7 @@ import onnx
 
 from benchmarks.case import Case
 from benchmarks.peers import Runner
+from stargan_rt import jetson
 from stargan_rt.builder import typed_graph
 from stargan_rt.images import Pixels
 from stargan_rt.manifest import IMAGE, LABEL, TRANSLATED
@@ -65,7 +66,7 @@ def program(case: Case, precision: str) -> Runner:
 
 def _major_version() -> int:
     """Read it from the first line: ``&&&& RUNNING TensorRT.trtexec [TensorRT v101303] …`` is 10.13.3."""
-    done = subprocess.run(["trtexec", "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run([_program(), "--help"], capture_output=True, text=True, check=False)
     found = re.search(r"TensorRT v(\d+)\d{4}\b", done.stdout + done.stderr)
     if found is None:
         raise RuntimeError("trtexec does not print its version")
@@ -73,8 +74,13 @@ def _major_version() -> int:
 
 
 def _run(arguments: list[str]) -> None:
-    done = subprocess.run(["trtexec", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([_program(), *arguments], capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "[E]" in line]
         raise RuntimeError(f"trtexec failed: {lines[0] if lines else f'exit code {done.returncode}'}")
+
+
+def _program() -> str:
+    """Return trtexec's path; JetPack does not put it on the PATH."""
+    return jetson.trtexec() or "trtexec"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stargan_rt import machine
+from stargan_rt import jetson, machine
 from stargan_rt.bench import scenarios
 from stargan_rt.bench.config import BenchConfig
 from stargan_rt.engine import Engine
@@ -157,6 +157,7 @@ def measure(
         "size": f"{width}x{height}",
         "CPU": f"{machine.cpu()}, {machine.cores()} cores",
         **({"GPU": gpu} if (gpu := machine.gpu()) else {}),
+        **(jetson.settings() if jetson.this_machine() else {}),
         "system": platform.system(),
     }
     warnings = doubts(latency, parts)

@@ -19,7 +19,14 @@ from stargan_rt.cli.options import PATH, engine_options, json_option, load
 @json_option
 @click.option("--plot", type=PATH, help="Picture of the latency distribution and the batch curve; needs matplotlib.")
 def bench(
-    engine: str, backend: str, threads: int | None, lanes: int, as_json: bool, plot: Path | None, **flags: Any
+    engine: str,
+    backend: str,
+    threads: int | None,
+    lanes: int,
+    device: str | None,
+    as_json: bool,
+    plot: Path | None,
+    **flags: Any,
 ) -> None:
     """Time an engine: one caller, batches, several callers at once, lanes, cold start."""
     from stargan_rt.bench.report import figure_class, measure
@@ -27,7 +34,7 @@ def bench(
     config = BenchConfig(**given(flags))
     if plot:
         figure_class()  # report a missing matplotlib before measuring
-    with load(engine, backend, threads, lanes) as loaded:
+    with load(engine, backend, threads, lanes, device) as loaded:
         report = measure(loaded, engine, config, threads=threads, progress=lambda phase: click.echo(phase, err=True))
     if plot:
         report.plot(plot)

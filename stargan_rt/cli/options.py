@@ -50,12 +50,13 @@ lanes_option = click.option(
     show_default=True,
     help="Number of calls that may run concurrently; for many images use as many as CPU cores, or 2 on a GPU.",
 )
+device_option = click.option("--device", metavar="N", help="GPU that runs a plan: 1 or cuda:1.  [default: the first]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def engine_options(command: Command) -> Command:
     """Add the options that choose an engine, the same for every command that runs one."""
-    return engine_option(backend_option(threads_option(lanes_option(command))))
+    return engine_option(backend_option(threads_option(lanes_option(device_option(command)))))
 
 
 def detector_options(command: Command) -> Command:
@@ -129,8 +130,10 @@ DRAWINGS_ONLY = (
 )
 
 
-def load(engine: str, backend: str = "auto", threads: int | None = None, lanes: int = 1) -> Engine:
+def load(
+    engine: str, backend: str = "auto", threads: int | None = None, lanes: int = 1, device: str | None = None
+) -> Engine:
     """Load the engine that `engine_options` chose."""
     from stargan_rt.engine import Engine
 
-    return Engine.load(engine, backend=backend, threads=threads, lanes=lanes)
+    return Engine.load(engine, backend=backend, threads=threads, lanes=lanes, device=device)

@@ -46,6 +46,7 @@ def translate(
     backend: str,
     threads: int | None,
     lanes: int,
+    device: str | None,
 ) -> None:
     """Translate image files, and the images in folders.
 
@@ -61,7 +62,7 @@ def translate(
     if faces is None and detector is not None:
         raise click.UsageError("--detector goes with --faces")
     signer = signer_of(sign_cert, sign_key)
-    with load(engine, backend, threads, lanes) as loaded:
+    with load(engine, backend, threads, lanes, device) as loaded:
         labels = loaded.labels.names if label is None else (label,)
         for each in labels:  # report a wrong label before any image is read
             loaded.labels.passes(each)

@@ -133,6 +133,11 @@ EXPORT CUresult cuCtxDestroy_v2(Context* context) {
   return leave(OK);
 }
 
+EXPORT CUresult cuCtxDetach(Context* context) {
+  if (handle_valid(context, CONTEXT) && context->primary) return cuDevicePrimaryCtxRelease_v2(context->device);
+  return cuCtxDestroy_v2(context);
+}
+
 EXPORT CUresult cuCtxGetCurrent(Context** context) {
   ENTER(" ");
   *context = current();
