@@ -76,6 +76,7 @@ def video(
     backend: str,
     threads: int | None,
     lanes: int,
+    device: str | None,
     as_json: bool,
 ) -> None:
     """Translate the faces in a clip, of a camera or of a stream.
@@ -96,7 +97,7 @@ def video(
         if bar and report.frames % 10 == 0:
             click.echo(f"\r{report.frames} frames, {report.fps:.1f} per second ", nl=False, err=True)
 
-    with load(engine, backend, threads, lanes) as loaded:
+    with load(engine, backend, threads, lanes, device) as loaded:
         report = translate_video(loaded, options, load_detector(detector, min_score), progress)
         if signer is not None and output is not None:
             signer.sign(output, Mark.of(loaded.manifest))
