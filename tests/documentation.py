@@ -106,6 +106,8 @@ NOT_RUN = {
     "avatars.onnx --int8": "takes a minute; tests/unit/builder/test_build.py builds the bundled model in int8",
     "--target": "needs TensorRT-RTX; tests/unit/builder/test_rtx.py builds for named GPUs",
     "--timing-cache": "needs a GPU",
+    "--device 1": "needs a GPU",
+    "avatars.engine": "needs a Jetson",
     "--dla-core": "needs a Jetson",
     "--preset celeba-128": "needs CelebA, which can't be downloaded without its licence",
 }
