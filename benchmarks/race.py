@@ -104,7 +104,10 @@ def race(case: Case, peers: Sequence[Peer], settings: Settings, progress: Progre
             rows.append({**about(peer), "not_measured": reason})
             continue
         worker = workers[peer.name]
-        base, (_, limit_rates) = ms.get(BASES[peer.device]), rates.get(worker_class(peer, worker), ("", None))
+        base, (_, limit_rates) = (
+            ms.get(BASES[peer.device]),
+            rates.get(f"{peer.device} {worker.facts['precision']}", ("", None)),
+        )
         rows.append(row(peer, worker, ms[peer.name], gmac, master, base, limit_rates))
     return {
         "network_gmac": round(gmac, 3),
@@ -127,11 +130,6 @@ def about(peer: Peer) -> Row:
 def medians(rounds: Sequence[Sequence[float]]) -> list[float]:
     """Return the median ms of each round."""
     return [float(np.median(times)) for times in rounds]
-
-
-def worker_class(peer: Peer, worker: Worker) -> str:
-    """Return device and precision, as the library reports it."""
-    return f"{peer.device} {worker.facts['precision']}"
 
 
 def row(

@@ -53,11 +53,8 @@ class Row:
 
 def ratios(report: Mapping[str, Any]) -> dict[str, float]:
     """Read the ratios from the JSON of pytest-benchmark; a benchmark without a yardstick has none."""
-    found = {}
-    for row in report["benchmarks"]:
-        if "ratio" in row["extra_info"]:
-            found[row["fullname"].rpartition("/")[2]] = float(row["extra_info"]["ratio"])
-    return found
+    rows = [row for row in report["benchmarks"] if "ratio" in row["extra_info"]]
+    return {row["fullname"].rpartition("/")[2]: float(row["extra_info"]["ratio"]) for row in rows}
 
 
 def compare(saved: Ratios, now: Ratios, tolerance: float = TOLERANCE) -> list[Row]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
+from unittest import mock
 
 import numpy as np
 
@@ -135,16 +136,16 @@ def sizes(bench: Bench) -> list[Row]:
     keys = [(precision, size) for precision in bench.precisions for size in bench.sizes]
     with contextlib.ExitStack() as stack:
         engines = {key: stack.enter_context(bench.engine(*key)) for key in keys}
-        masters = {size: _master(bench, size) for size in bench.sizes}
-        quality = {key: _psnr(engine, masters[key[1]]) for key, engine in engines.items()}
+        images = {key: engine.translate(*_image(engine)) for key, engine in engines.items()}
         ms = bench.in_turns("sizes", {key: partial(_ms, engine, bench.calls) for key, engine in engines.items()})
+    masters = {size: _master(bench, size) for size in bench.sizes}
     ns = {(precision, size): [v * 1e6 / size**2 for v in values] for (precision, size), values in ms.items()}
     return [
         {
             **row,
             "ns_a_pixel": estimate(ns[key], 1),
             "times_first": ratio(ns[key], ns[key[0], bench.sizes[0]], 3),
-            "psnr_db": quality[key],
+            "psnr_db": round(quality, 1) if math.isfinite(quality := psnr(images[key], masters[key[1]])) else None,
             "rounds_ms": [round(value, 3) for value in ms[key]],
         }
         for key, row in zip(keys, _rows("size", ms), strict=True)
@@ -182,7 +183,8 @@ def builds(bench: Bench) -> list[Row]:
         source, output = bench.source(size), bench.path(f"built-{precision}", size)
         config = BuildConfig(bench.backend, precision, calib="avatars")
         bench.progress("builds", number, len(keys))
-        with own_cache(bench.folder / "cache"):
+        # Another cache than the user's, which neither helps nor is changed.
+        with mock.patch.dict(os.environ, STARGAN_RT_CACHE=str(bench.folder / "cache")):
             try:
                 first = build(source, config, output=output, force=True)
             except BuildError as error:  # random weights may miss the PSNR budget; that is not an error here
@@ -238,20 +240,6 @@ def training(bench: Bench) -> list[Row]:
 def counts(most: int) -> list[int]:
     """Return 1, 2, 4, … and `most`."""
     return sorted({2**power for power in range(most.bit_length())} | {most})
-
-
-@contextlib.contextmanager
-def own_cache(folder: Path) -> Iterator[None]:
-    """Build with another cache than the user's, which neither helps nor is changed."""
-    old = os.environ.get("STARGAN_RT_CACHE")
-    os.environ["STARGAN_RT_CACHE"] = str(folder)
-    try:
-        yield
-    finally:
-        if old is None:
-            del os.environ["STARGAN_RT_CACHE"]
-        else:
-            os.environ["STARGAN_RT_CACHE"] = old
 
 
 def _sweep(
@@ -311,12 +299,6 @@ def _master(bench: Bench, size: int) -> Pixels:
     """Translate the image with the exported graph in ONNX Runtime."""
     with Engine.load(bench.source(size), backend="onnxruntime", threads=bench.threads) as engine:
         return engine.translate(*_image(engine))
-
-
-def _psnr(engine: Engine, master: Pixels) -> float | None:
-    """Return the PSNR in dB; None where the images are the same."""
-    quality = psnr(engine.translate(*_image(engine)), master)
-    return round(quality, 1) if math.isfinite(quality) else None
 
 
 def _loops(bench: Bench, size: int) -> dict[tuple[int, int], Iterator[Any]]:
