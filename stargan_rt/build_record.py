@@ -166,6 +166,7 @@ class BuildRecord:
         flags = [f"--{precision}", f"--backend {self.backend}"]
         if targets := self.config.get("targets"):
             flags.append(f"--target {','.join(targets)}")
+        flags += [f"--profile {profile}" for profile in self.config.get("profiles", ())]
         if precision == "int8":
             flags.append(f"--calib {self.config.get('calib')}")
         return f"stargan-rt build --onnx {self.source_file} {' '.join(flags)}"

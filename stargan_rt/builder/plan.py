@@ -22,11 +22,15 @@ _OPTIONS = {
     "optimization_level": ("IBuilderConfig", "builder_optimization_level"),
     "timing_cache": ("IBuilderConfig", "create_timing_cache"),
     "dla_core": ("IBuilderConfig", "DLA_core"),
+    "tiling": ("IBuilderConfig", "tiling_optimization_level"),
     "hardware_compatible": ("IBuilderConfig", "hardware_compatibility_level"),
+    "same_compute_capability": ("HardwareCompatibilityLevel", "SAME_COMPUTE_CAPABILITY"),
     "version_compatible": ("BuilderFlag", "VERSION_COMPATIBLE"),
 }
 """Setting → the class and attribute by which a library shows that it has it."""
-_RTX_IGNORES = ("timing_cache", "dla_core", "hardware_compatible", "version_compatible")
+_RTX_IGNORES = (
+    *("timing_cache", "dla_core", "tiling", "hardware_compatible", "same_compute_capability", "version_compatible"),
+)
 """TensorRT-RTX has these names from TensorRT, but ignores them or needs a library that it lacks."""
 _logger = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class Plan:
         targets: GPU architectures that run it: ``"sm86"``, or ``"sm80+"`` for that one and every newer one.
         layers: precision → number of convolutions and deconvolutions that are computed in it.
         layers_from: ``"engine inspector"`` where a GPU could load the plan, else ``"typed graph"``.
+        runs_here: whether this machine has a GPU that could load it.
     """
 
     data: bytes
@@ -48,6 +53,7 @@ class Plan:
     targets: tuple[str, ...]
     layers: Mapping[str, int]
     layers_from: str
+    runs_here: bool
 
 
 def plan_targets(backend: str, config: BuildConfig) -> tuple[str, ...]:
@@ -114,8 +120,8 @@ def compile_plan(
     # Where TensorRT fused layers, the plan names fewer convolutions than there are. The types of the graph, which a
     # strongly typed build follows, are more reliable then.
     if sum(inspected.values()) == sum(layers.values()):
-        return Plan(data, trt.__version__, targets, inspected, "engine inspector")
-    return Plan(data, trt.__version__, targets, layers, "typed graph")
+        return Plan(data, trt.__version__, targets, inspected, "engine inspector", True)
+    return Plan(data, trt.__version__, targets, layers, "typed graph", engine is not None)
 
 
 def _build(
@@ -144,15 +150,17 @@ def _build(
     options = builder.create_builder_config()
     options.progress_monitor = monitor
     options.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # without it the inspector leaves out precisions
-    profile = builder.create_optimization_profile()
-    batches = (config.min_batch, config.opt_batch, config.max_batch)
-    for name, shape in shapes.items():
-        try:
-            profile.set_shape(name, *((batch, *shape) for batch in batches))
-        except ValueError as error:
-            raise BuildError(f"can't give {name} the shape [batch, {', '.join(map(str, shape))}] ({error})") from None
-    if options.add_optimization_profile(profile) < 0:
-        raise BuildError("does not take the batches")
+    for batches in config.batch_profiles:
+        profile = builder.create_optimization_profile()
+        for name, shape in shapes.items():
+            try:
+                profile.set_shape(name, *((batch, *shape) for batch in batches))
+            except ValueError as error:
+                raise BuildError(
+                    f"can't give {name} the shape [batch, {', '.join(map(str, shape))}] ({error})"
+                ) from None
+        if options.add_optimization_profile(profile) < 0:
+            raise BuildError(f"does not take batches of {batches[0]} to {batches[2]}")
     _set_options(trt, options, config)
     if config.dla_core is not None:
         _use_dla(trt, builder, network, options, config)
@@ -188,6 +196,10 @@ def _set_options(trt: Any, options: Any, config: BuildConfig) -> None:
         options.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
     if config.optimization_level is not None:
         options.builder_optimization_level = config.optimization_level
+    if config.tiling is not None:
+        options.tiling_optimization_level = getattr(trt.TilingOptimizationLevel, config.tiling.upper())
+    if config.same_compute_capability:
+        options.hardware_compatibility_level = trt.HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY
     if config.hardware_compatible:
         options.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     if config.version_compatible:
@@ -226,10 +238,11 @@ def _targets(trt: Any, backend: str, config: BuildConfig, title: str) -> tuple[s
 def _use_dla(trt: Any, builder: Any, network: Any, options: Any, config: BuildConfig) -> None:
     if config.dla_core >= builder.num_DLA_cores:
         raise InputError(f"--dla-core {config.dla_core}: this machine has {builder.num_DLA_cores} DLA cores")
-    if config.min_batch != config.max_batch:
-        raise InputError("the DLA takes one batch size only; give --min-batch, --opt-batch and --max-batch the same")
+    (smallest, _, largest), *others = config.batch_profiles
+    if others or smallest != largest:
+        raise InputError("the DLA takes one batch size only; add --profile 1, or another single batch")
     for tensor in (network.get_input(i) for i in range(network.num_inputs)):
-        tensor.shape = (config.max_batch, *tuple(tensor.shape)[1:])
+        tensor.shape = (largest, *tuple(tensor.shape)[1:])
     options.default_device_type = trt.DeviceType.DLA
     options.DLA_core = config.dla_core
     options.set_flag(trt.BuilderFlag.GPU_FALLBACK)

@@ -183,7 +183,8 @@ def quantize(model: onnx.ModelProto, grids: Mapping[str, Grid], groups: Collecti
             axis = 0 if node.op_type == "Conv" else 1  # where the output channels are
             values = numpy_helper.to_array(weights[weight])
             others = tuple(i for i in range(values.ndim) if i != axis)
-            scale = np.maximum(np.abs(values).max(axis=others), 1e-12) / LEVELS
+            largest = np.abs(values).max(axis=others)
+            scale = np.maximum(np.where(largest > 0, largest, 1), 1e-12) / LEVELS  # any scale suits a channel of zeros
             shape = [-1 if i == axis else 1 for i in range(values.ndim)]
             whole = np.clip(np.round(values / scale.reshape(shape)), -LEVELS, LEVELS).astype(np.int8)
             weights[weight].CopyFrom(numpy_helper.from_array(whole, weight))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -21,11 +22,12 @@ from stargan_rt.builder.calibration import cover, load_images
 from stargan_rt.builder.config import BuildConfig
 from stargan_rt.builder.gate import Gate
 from stargan_rt.builder.layers import typed_layers
+from stargan_rt.builder.overflow import check_range
 from stargan_rt.builder.plan import Plan, compile_plan, plan_targets
-from stargan_rt.builder.quantize import activation_grids, quantize
+from stargan_rt.builder.quantize import activation_grids
 from stargan_rt.builder.recipe import search
 from stargan_rt.builder.running import running
-from stargan_rt.builder.typed import half_graph, rewritten, without_unused
+from stargan_rt.builder.typed import half_graph, int8_graph, rewritten, without_unused
 from stargan_rt.errors import BuildError, MissingDependencyError
 from stargan_rt.files import sha256
 from stargan_rt.manifest import Manifest, read_onnx
@@ -144,11 +146,14 @@ def _engine(job: _Job, force: bool) -> tuple[BuildRecord, onnx.ModelProto | byte
     base = without_unused(job.model if job.for_plan else rewritten(job.model))
     typed, int8 = _typed(job, base, gate)
     plan = _compiled(job, typed) if job.for_plan else None
-    job.progress("quality", 0, 1)
-    with running(typed, job.judge, job.manifest, job.config.precision) as candidate:
-        quality = _judged(job, gate, candidate)
-        speed = _speed(job, base, gate, candidate, force) if int8 and not job.for_plan else None
-        layers = None if job.for_plan else candidate.layers()
+    if plan is not None and not plan.runs_here and job.config.precision in ("fp16", "int8"):
+        job.progress("range of fp16", 0, 1)
+        check_range(base, ((image, label) for _, image, label in cover(images.calibration, job.manifest.labels, 0)))
+    with _candidate(job, typed, plan) as candidate:
+        quality = _judged(job, gate, candidate, plan)
+        runs_here = plan is None or plan.runs_here
+        speed = _speed(job, base, gate, candidate, force) if int8 and runs_here else None
+        layers = candidate.layers() if plan is None else plan.layers
         version = candidate.version
     record = BuildRecord(
         backend=job.backend,
@@ -165,14 +170,12 @@ def _engine(job: _Job, force: bool) -> tuple[BuildRecord, onnx.ModelProto | byte
     )
     if plan is None:
         return record, typed
-    batches = (job.config.min_batch, job.config.opt_batch, job.config.max_batch)
     record = replace(
         record,
         backend_version=plan.version,
         targets=plan.targets,
-        layers=plan.layers,
         layers_from=plan.layers_from,
-        profiles=(batches,),
+        profiles=job.config.batch_profiles,
     )
     return record, plan.data
 
@@ -194,7 +197,12 @@ def _typed(job: _Job, base: onnx.ModelProto, gate: Gate) -> tuple[onnx.ModelProt
             return gate.judge(loaded.run)
 
     typed, choice = search(
-        base, lambda groups: quantize(base, grids, groups), judge, config.budget_db, config.groups, job.progress
+        base,
+        lambda groups: int8_graph(base, grids, groups, job.backend),
+        judge,
+        config.budget_db,
+        config.groups,
+        job.progress,
     )
     return typed, replace(choice, calibration_runs=len(pairs))
 
@@ -203,16 +211,25 @@ def _compiled(job: _Job, typed: onnx.ModelProto) -> Plan:
     return compile_plan(job.backend, typed, job.config, job.manifest.size, job.manifest.labels.dim, job.progress)
 
 
-def _judged(job: _Job, gate: Gate, candidate: Backend) -> Quality:
+def _candidate(job: _Job, typed: onnx.ModelProto, plan: Plan | None) -> AbstractContextManager[Backend]:
+    """Load what is judged: the engine itself, or for a plan whose GPU is not here, its typed graph."""
+    if plan is not None and plan.runs_here:
+        return running(plan.data, job.backend, job.manifest, job.config.precision)
+    return running(typed, job.judge, job.manifest, job.config.precision)
+
+
+def _judged(job: _Job, gate: Gate, candidate: Backend, plan: Plan | None) -> Quality:
     """Compare the candidate's images with the float32 model's.
 
     Raises:
         BuildError: the worst label misses the budget.
     """
+    itself = plan is None or plan.runs_here
+    job.progress("quality", 0, 1)
     quality = replace(
         gate.judge(candidate.run),
         budget_db=job.config.budget_db,
-        judged_by=f"{candidate.name} on the typed ONNX" if job.for_plan else f"{candidate.name}, the engine itself",
+        judged_by=f"{candidate.name}, the engine itself" if itself else f"{candidate.name} on the typed ONNX",
         master=f"onnxruntime {backends.version('onnxruntime')}, float32",
     )
     if quality.worst_db < job.config.budget_db:
@@ -231,11 +248,11 @@ def _speed(job: _Job, base: onnx.ModelProto, gate: Gate, candidate: Backend, for
     Raises:
         BuildError: int8 is not faster, and the build is not forced.
     """
-    name = "bf16" if candidate.has_bf16 else "fp32"
-    rival = half_graph(base, "bf16", job.backend) if candidate.has_bf16 else base
+    name = "fp16" if job.for_plan else "bf16" if candidate.has_bf16 else "fp32"
+    rival = base if name == "fp32" else half_graph(base, name, job.backend)
     _, image, label = gate.runs[0]
     job.progress("speed", 0, 1)
-    with running(rival, job.backend, job.manifest, name) as other:
+    with running(_compiled(job, rival).data if job.for_plan else rival, job.backend, job.manifest, name) as other:
         ms, other_ms, ratio = compare_latency(
             lambda: candidate.run(image[None], label[None]), lambda: other.run(image[None], label[None])
         )

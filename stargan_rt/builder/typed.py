@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import onnx
 from stargan_rt.backends import PLANS
 from stargan_rt.builder.config import GROUPS
 from stargan_rt.builder.half import to_half
-from stargan_rt.builder.quantize import activation_grids, quantize
+from stargan_rt.builder.quantize import Grid, activation_grids, quantize
 from stargan_rt.builder.rewrite import fold_label, widen_last_convolution
 from stargan_rt.errors import InputError
 from stargan_rt.images import Pixels
@@ -55,7 +55,7 @@ def typed_graph(
     if not pairs:
         raise InputError("int8 needs calibration images and labels; got none")
     grids = activation_grids(base, pairs, unsigned=backend not in PLANS if unsigned is None else unsigned)
-    return without_unused(quantize(base, grids, groups))
+    return without_unused(int8_graph(base, grids, groups, backend))
 
 
 def rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -67,6 +67,14 @@ def half_graph(model: onnx.ModelProto, precision: str, backend: str) -> onnx.Mod
     """Write fp16 or bf16 into the graph, with the norms in the precision that suits the backend."""
     # OpenVINO sums norms in float32 in any case, and is faster without the casts around them.
     return to_half(model, precision, half_norms=backend == "openvino" and precision == "bf16")
+
+
+def int8_graph(
+    model: onnx.ModelProto, grids: Mapping[str, Grid], groups: Collection[str], backend: str
+) -> onnx.ModelProto:
+    """Write int8 into the layer groups; for a plan, all other layers become fp16, since float32 ones are slow there."""
+    quantized = quantize(model, grids, groups)
+    return to_half(quantized, "fp16") if backend in PLANS else quantized
 
 
 def without_unused(model: onnx.ModelProto) -> onnx.ModelProto:

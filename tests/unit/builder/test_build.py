@@ -9,11 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
-from stargan_rt import Engine, EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError
+from stargan_rt import Engine, EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError, backends
 from stargan_rt.build_record import BuildRecord
-from stargan_rt.builder import BUDGET_DB, BuildConfig, build, cache
+from stargan_rt.builder import BUDGET_DB, BuildConfig, build, cache, steps
 from stargan_rt.builder.calibration import cover, load_images
 from stargan_rt.builder.gate import Gate
+from stargan_rt.builder.layers import typed_layers
+from stargan_rt.builder.plan import Plan
 from stargan_rt.errors import BuildError
 from stargan_rt.files import sha256
 from stargan_rt.images import write_image
@@ -171,7 +173,12 @@ def test_masks_are_covered(joint_model):
         ({"backend": "tpu"}, "backend must be one of auto, tensorrt"),
         ({"targets": ("ampere",)}, "such as sm86; got 'ampere'"),
         ({"max_batch": 0}, "max_batch must be at least 1"),
-        ({"min_batch": 2}, "--min-batch <= --opt-batch <= --max-batch; got 2, 1, 8"),
+        ({"profiles": ("1:8",)}, "smallest:tuned:largest such as 1:8:32; got '1:8'"),
+        ({"profiles": ("a",)}, "--profile takes a batch such as 1"),
+        ({"profiles": ("4:2:8",)}, "1 <= smallest <= tuned <= largest; got '4:2:8'"),
+        ({"profiles": ("1", "4:8:8")}, "no --profile takes a batch of 2"),
+        ({"tiling": "most"}, "none, fast, moderate, full"),
+        ({"hardware_compatible": True, "same_compute_capability": True}, "exclude each other"),
         ({"calib_count": 1}, "at least 2"),
         ({"groups": ("down",), "precision": "fp16"}, "for int8 only"),
         ({"precision": "int8", "calib": "x", "groups": ("middle",)}, "unknown layer group 'middle'"),
@@ -184,6 +191,40 @@ def test_masks_are_covered(joint_model):
 def test_settings_that_do_not_go_together(settings, message):
     with pytest.raises(InputError, match=message):
         BuildConfig(**settings)
+
+
+def test_profiles_of_a_plan():
+    """Batch 1 alone is tuned for 1, larger batches for the largest."""
+    assert BuildConfig().batch_profiles == ((1, 1, 1), (1, 8, 8))
+    assert BuildConfig(max_batch=1).batch_profiles == ((1, 1, 1),)
+    assert BuildConfig(max_batch=32).batch_profiles == ((1, 1, 1), (1, 32, 32))
+    assert BuildConfig(profiles=("1", "2:8:32")).batch_profiles == ((1, 1, 1), (2, 8, 32))
+
+
+def stand_in_for_a_plan(monkeypatch):
+    """A plan that this machine can run: its content is the typed graph, and ONNX Runtime takes the GPU's place."""
+
+    def compiled(backend, model, *_):
+        return Plan(model.SerializeToString(), "1.0", ("sm86",), typed_layers(model), "engine inspector", True)
+
+    real = backends.backend_class
+    monkeypatch.setattr(steps, "compile_plan", compiled)
+    monkeypatch.setattr(steps, "plan_targets", lambda *_: ("sm86",))
+    monkeypatch.setattr(backends, "unavailable", lambda name: None)
+    monkeypatch.setattr(backends, "backend_class", lambda name: real("onnxruntime" if name == "tensorrt" else name))
+
+
+def test_a_plan_whose_gpu_is_here_is_judged_and_timed_itself(source, monkeypatch):
+    stand_in_for_a_plan(monkeypatch)
+    config = dataclasses.replace(INT8, backend="tensorrt", groups=("residual",))
+    record = build(source, config, force=True).manifest.build
+    assert record.quality.judged_by.endswith("the engine itself")
+    assert record.layers == {"int8": 2, "fp16": 6}
+    assert record.layers_from == "engine inspector"
+    assert record.speed.against == "fp16"
+    monkeypatch.setattr(steps, "compare_latency", lambda *_: (3.0, 2.0, 0.67))
+    with pytest.raises(BuildError, match="int8 is not faster than fp16 on this machine"):
+        build(source, dataclasses.replace(config, calib_count=9))
 
 
 def test_options_of_plans_are_refused_for_a_cpu(source):

@@ -41,7 +41,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(backend, m
 
 
 def test_compiles_for_gpus_that_are_not_here(compiled):
-    settings = {"min_batch": 2, "opt_batch": 4, "max_batch": 4, "workspace_mib": 64, "optimization_level": 1}
+    settings = {"profiles": ("2", "3:4:8"), "workspace_mib": 64, "optimization_level": 1}
     found = compiled(targets=("sm75", "sm120"), **settings)
     assert found.targets == ("sm75", "sm120")
     assert found.layers == {"fp32": 8}

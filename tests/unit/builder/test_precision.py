@@ -13,7 +13,10 @@ from stargan_rt.builder.calibration import cover, load_images
 from stargan_rt.builder.config import GROUPS
 from stargan_rt.builder.half import _bfloat16_bits, to_half
 from stargan_rt.builder.layers import typed_layers
+from stargan_rt.builder.overflow import check_range
 from stargan_rt.builder.quantize import activation_grids, layer_groups, quantize
+from stargan_rt.builder.typed import int8_graph
+from stargan_rt.errors import BuildError
 from stargan_rt.manifest import read_onnx
 from stargan_rt.quality import psnr
 
@@ -95,6 +98,58 @@ def test_quantised_layers_are_symmetric_signed_and_per_channel(master, grids):
                 assert len(weights[f"{layer.input[1]}_scale"]) == values.shape[axis]
                 others = tuple(i for i in range(4) if i != axis)
                 assert (np.abs(values.astype(int)).max(axis=others) == 127).all()  # every channel uses its range
+
+
+def test_what_int8_leaves_is_fp16_for_a_plan(master, grids, runs):
+    typed = int8_graph(master[1], grids, GROUPS[1:], "tensorrt")
+    onnx.checker.check_model(typed, full_check=True)
+    assert typed_layers(typed) == {"int8": 7, "fp16": 1}
+    weights = {w.name: w for w in typed.graph.initializer}
+    for node in typed.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            assert weights[node.input[1]].data_type == TensorProto.FLOAT16
+        if node.op_type == "InstanceNormalization":
+            assert weights[node.input[1]].data_type == TensorProto.FLOAT
+    expected = run(master[1], runs)
+    full = quantize(master[1], grids, GROUPS[1:])
+    assert psnr(run(typed, runs), expected) > psnr(run(full, runs), expected) - 2
+
+
+def test_layers_whose_scales_are_too_small_for_half_stay_between_float32(master, grids, runs):
+    weak = layer_groups(master[1])["residual"][0].input[0]
+    small = {**grids, weak: replace(grids[weak], scale=2.0**-15)}
+    typed = int8_graph(master[1], small, GROUPS[1:], "tensorrt")
+    onnx.checker.check_model(typed, full_check=True)
+    weights = {w.name: w for w in typed.graph.initializer}
+    kinds = Counter(weights[n.input[1]].data_type for n in typed.graph.node if n.op_type == "QuantizeLinear")
+    assert kinds == {TensorProto.FLOAT16: 6, TensorProto.FLOAT: 1}
+    assert weights[f"{weak}_scale"].data_type == TensorProto.FLOAT
+    run(typed, runs[:1])  # the types fit together
+
+
+def test_a_channel_of_zeros_does_not_need_a_small_scale(master, grids):
+    zeroed = onnx.ModelProto()
+    zeroed.CopyFrom(master[1])
+    layer = layer_groups(zeroed)["residual"][0].input[1]
+    tensor = next(w for w in zeroed.graph.initializer if w.name == layer)
+    values = numpy_helper.to_array(tensor).copy()
+    values[0] = 0
+    tensor.CopyFrom(numpy_helper.from_array(values, layer))
+    typed = int8_graph(zeroed, grids, ["residual"], "tensorrt")
+    assert {w.data_type for w in typed.graph.initializer if w.name.endswith("_scale")} == {TensorProto.FLOAT16}
+
+
+def test_activations_that_overflow_fp16_are_refused(master, runs):
+    check_range(master[1], runs)
+    loud = onnx.ModelProto()
+    loud.CopyFrom(master[1])
+    layer = layer_groups(loud)["down"][0]
+    tensor = next(w for w in loud.graph.initializer if w.name == layer.input[1])
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 1e5, tensor.name))
+    # The norm that follows hides the overflow: the pictures are the same.
+    np.testing.assert_allclose(run(loud, runs[:1]).astype(int), run(master[1], runs[:1]).astype(int), atol=1)
+    with pytest.raises(BuildError, match=rf"activations of {layer.output[0]} reach [\d,]+, .* of fp16"):
+        check_range(loud, runs)
 
 
 def test_each_group_alone_stays_near_the_master(master, grids, runs):

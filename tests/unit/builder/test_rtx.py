@@ -19,7 +19,7 @@ from stargan_rt.models import bundled_model
 pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: pip install 'stargan-rt[tensorrt-rtx]'")
 
 TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120")
-LAYERS = {"fp32": {"fp32": 18}, "fp16": {"fp16": 18}, "int8": {"int8": 17, "fp32": 1}}
+LAYERS = {"fp32": {"fp32": 18}, "fp16": {"fp16": 18}, "int8": {"int8": 17, "fp16": 1}}
 REBUILD = r"stargan-rt build --onnx avatars\.onnx --fp16 --backend tensorrt-rtx --target sm75,sm80,sm86,sm89,sm120"
 
 
@@ -76,7 +76,7 @@ def check(artifact, precision, targets):
     record = manifest.build
     assert (record.backend, record.backend_version) == ("tensorrt-rtx", version("tensorrt-rtx"))
     assert record.targets == targets
-    assert record.profiles == ((1, 1, 8),)
+    assert record.profiles == ((1, 1, 1), (1, 8, 8))
     assert record.layers == LAYERS[precision]
     assert record.layers_from == "typed graph"
     assert record.quality.judged_by == "onnxruntime on the typed ONNX"
