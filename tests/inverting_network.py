@@ -27,7 +27,7 @@ class Invert:
         self.enqueued, self.closed, self.fails, self.in_capture = 0, False, None, None
         self._work = HostFunction(self._compute)
 
-    def connect(self):
+    def connect(self, batch):
         self.connected.append(Invert(self))
         return self.connected[-1]
 

@@ -54,7 +54,7 @@ class Kernels:
         self.launches, self.shapes, self.addresses, self.enqueued = launches, {}, {}, 0
         self.connected = []
 
-    def connect(self):
+    def connect(self, batch):
         self.connected.append(Kernels(self.launches))
         return self.connected[-1]
 

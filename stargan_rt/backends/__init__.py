@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from stargan_rt import machine
 from stargan_rt._lazy import lazy
 from stargan_rt.backends.options import DEFAULTS, RunOptions
 from stargan_rt.backends.tensorrt_library import vendor
@@ -44,17 +46,17 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
         "onnxruntime": "stargan_rt.backends.onnxruntime:ONNXRuntime",
     }
 )
-"""Name → where it lives; `auto` takes the first one that works, so the order is the preference."""
+"""Name → module and class; `auto` takes the first one that works, so the order is the preference."""
 PLANS = ("tensorrt", "tensorrt-rtx")
 """Backends that run compiled plans, on a GPU; the others run ONNX files, on the CPU."""
 CPU_BACKENDS = tuple(name for name in BACKENDS if name not in PLANS)
 
 
 def backend_class(name: str) -> type[Backend]:
-    """The class behind a name.
+    """Return the class of a backend.
 
     Raises:
-        InputError: no such backend.
+        InputError: there is no such backend.
         MissingDependencyError: its package can't be imported.
     """
     if name not in BACKENDS:
@@ -65,7 +67,7 @@ def backend_class(name: str) -> type[Backend]:
 
 
 def unavailable(name: str) -> str | None:
-    """Why a backend can't be used on this machine; None where it can."""
+    """Return why a backend can't be used on this machine; None where it can."""
     try:
         if name in PLANS:
             vendor(name)
@@ -76,23 +78,25 @@ def unavailable(name: str) -> str | None:
 
 
 def version(name: str) -> str | None:
-    """The installed version of a backend's package, found without importing it; None where there is none."""
+    """Return the installed version of a backend's package without importing it; None where there is none."""
     from importlib import metadata  # takes as long to import as the rest of this package
 
-    for package in (name, f"{name}-cu13", f"{name}-cu12"):  # NVIDIA's wheels are named after the CUDA they need
+    # NVIDIA's wheels are named after the CUDA they need, ONNX Runtime's after the provider they contain.
+    for package in (name, *(f"{name}-{suffix}" for suffix in ("cu13", "cu12", "gpu", "directml"))):
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(package)
     return None
 
 
 def create(name: str, path: Path, manifest: Manifest, options: RunOptions = DEFAULTS) -> Backend:
-    """Loads a file into the named backend, or with ``"auto"`` into the one it was built for.
+    """Load a file into the named backend, or with ``"auto"`` into the one that it was built for.
 
-    An ONNX file runs on every CPU backend, so where its own is not installed, or it has none, ``"auto"``
-    takes the first that is.
+    An ONNX file runs on every backend but TensorRT. Where its own is not installed, or it has none, ``"auto"`` takes
+    ONNX Runtime on an NVIDIA GPU if there is one, onnxruntime-gpu is installed and TensorRT is not; else the first CPU
+    backend that is installed. A device other than the CPU is one of ONNX Runtime's.
 
     Raises:
-        InputError: no such backend.
+        InputError: there is no such backend, or it does not have the device.
         MissingDependencyError: it is not installed; for ``"auto"``, none is.
         EngineLoadError: the backend refuses the file.
     """
@@ -103,11 +107,18 @@ def create(name: str, path: Path, manifest: Manifest, options: RunOptions = DEFA
         return backend_class(own)(path, manifest, options)
     if name in PLANS:
         raise InputError(f"{path} is an ONNX file; compile it first: stargan-rt build --onnx {path} --backend {name}")
+    elsewhere = options.device not in (None, "cpu")
+    if name == "openvino" and elsewhere:
+        raise InputError(f"openvino runs on the CPU; for device {options.device!r}, use --backend onnxruntime")
     if name != "auto":
         return backend_class(name)(path, manifest, options)
+    if elsewhere:
+        return backend_class("onnxruntime")(path, manifest, options)
+    if options.device is None and own in (None, "onnxruntime") and _cuda_through_onnxruntime():
+        return backend_class("onnxruntime")(path, manifest, replace(options, device="cuda:0"))
     reasons = []
     for candidate in sorted(CPU_BACKENDS, key=lambda candidate: candidate != own):
-        # Only a missing package passes the turn on; a backend that fails on the file must be heard.
+        # Try the next backend only if a package is missing; one that refuses the file must be reported.
         reason = unavailable(candidate)
         if reason is None:
             return backend_class(candidate)(path, manifest, options)
@@ -115,12 +126,19 @@ def create(name: str, path: Path, manifest: Manifest, options: RunOptions = DEFA
     raise MissingDependencyError("no backend is installed. " + "; ".join(reasons))
 
 
+def _cuda_through_onnxruntime() -> bool:
+    """Whether ONNX Runtime is the way to the GPU: it is there, TensorRT is not, and onnxruntime-gpu is installed."""
+    if version("onnxruntime-gpu") is None or machine.gpu() is None:
+        return False
+    return all(unavailable(name) for name in PLANS)
+
+
 def create_bare(name: str, path: Path, labels: LabelSpace, options: RunOptions = DEFAULTS) -> tuple[Manifest, Backend]:
-    """Loads a plan that has no manifest beside it; the rest is read from the plan.
+    """Load a plan that has no manifest; all but the labels is read from the plan.
 
     Raises:
-        InputError: not a backend for plans, or labels that the plan does not have room for.
-        EngineLoadError, MissingDependencyError: as `create`.
+        InputError: the backend is not one for plans, or the labels have another length than the plan's.
+        EngineLoadError, MissingDependencyError: as for `create`.
     """
     if name not in PLANS:
         raise InputError(f"labels are given for a bare plan only; name its backend, {' or '.join(PLANS)}; got {name!r}")

@@ -21,24 +21,29 @@ __all__ = ["DEFAULTS", "Backend", "RunOptions"]
 class Backend(ABC):
     """A loaded network.
 
-    `run` may be called from several threads at once. Inputs are checked by the `Engine`, so a
-    backend only executes.
+    `run` may be called from several threads at once. Inputs are checked by the `Engine`, so a backend only executes.
 
     Attributes:
-        name: what `Engine.load(backend=…)` and `Engine.backend` call it.
-        version: of the library that executes.
-        on_gpu: it takes arrays that lie there, and tells `stargan_rt.profiling` the stages of a run itself.
-        has_bf16: it computes convolutions in bf16 on this machine, and gains by it.
+        name: the backend's name for `Engine.load(backend=…)` and `Engine.backend`.
+        version: version of the library that executes.
+        device: where it runs, such as ``"cpu"`` or ``"cuda:0"``.
+        on_gpu: whether it reports the stages of a run on a GPU to `stargan_rt.profiling` itself.
+        has_bf16: whether it computes convolutions in bf16 on this machine, and is faster for it.
+        max_batch: largest number of images that `run` is given at once.
+        gathers: whether images that wait at the same time are joined into batches, which pays on a GPU.
     """
 
     name: ClassVar[str]
     on_gpu: ClassVar[bool] = False
     version: str
     has_bf16 = False
+    max_batch = 8
+    gathers = False
+    device = "cpu"
 
     @abstractmethod
     def __init__(self, path: Path, manifest: Manifest, options: RunOptions = DEFAULTS) -> None:
-        """Loads an ONNX file that keeps the contract of `stargan_rt.manifest.read_onnx_manifest`, or a plan.
+        """Load an ONNX file that keeps the contract of `stargan_rt.manifest.read_onnx_manifest`, or a plan.
 
         Args:
             path: the file.
@@ -51,7 +56,7 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, images: Pixels, labels: npt.NDArray[np.float32]) -> Pixels:
-        """Translates a batch and waits for it.
+        """Translate a batch and wait for it.
 
         Args:
             images: uint8 ``(n, H, W, 3)`` RGB, C-contiguous.
@@ -62,11 +67,11 @@ class Backend(ABC):
         """
 
     def run_into(self, images: Pixels, labels: npt.NDArray[np.float32], out: Pixels) -> None:
-        """As `run`, into an array of the caller's; it may be `images`."""
+        """Translate a batch as `run` does, into an array of the caller, which may be `images`."""
         out[...] = self.run(images, labels)
 
     def run_on_device(self, image: Any, passes: Sequence[npt.NDArray[np.float32]], out: Any, stream: Any) -> Any:
-        """Translates an array in the memory of the GPU; see `stargan_rt.cuda.lanes.Lanes.run_on_device`.
+        """Translate an array in GPU memory; see `stargan_rt.cuda.lanes.Lanes.run_on_device`.
 
         Raises:
             InputError: this backend has no GPU.
@@ -77,7 +82,7 @@ class Backend(ABC):
         )
 
     def memory_bytes(self) -> dict[str, int]:
-        """What is held and what is free on a GPU, as `stargan_rt.profiling.Profile.memory_bytes`; empty on a CPU."""
+        """Return the memory in use and free on a GPU, as in `stargan_rt.profiling.Profile`; empty on a CPU."""
         return {}
 
     def buffers(self, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
@@ -89,9 +94,9 @@ class Backend(ABC):
         return ""
 
     def layers(self) -> dict[str, int] | None:
-        """Precision → how many convolutions are computed in it; None where the library does not tell."""
+        """Return the number of convolutions by precision; None if the library does not report it."""
         return None
 
     @abstractmethod
     def close(self) -> None:
-        """Frees the network; `run` is not called any more."""
+        """Free the network. `run` is not called any more."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stargan_rt.backends import tensorrt_library as library
 from stargan_rt.backends.base import DEFAULTS, Backend, RunOptions
-from stargan_rt.backends.tensorrt_context import Contexts, RuntimeSettings, scratch_bytes
+from stargan_rt.backends.tensorrt_context import Contexts, RuntimeSettings, profiles, scratch_bytes
 from stargan_rt.build_record import REBUILD
 from stargan_rt.cuda import driver
 from stargan_rt.cuda.context import PrimaryContext
@@ -29,6 +29,7 @@ class TensorRT(Backend):
 
     name = "tensorrt"
     on_gpu = True
+    gathers = True
     _version_parts = 2  # parts of the version number that must be equal
 
     def __init__(self, path: Path, manifest: Manifest | None, options: RunOptions = DEFAULTS) -> None:
@@ -50,6 +51,7 @@ class TensorRT(Backend):
         self._path, self._manifest = path, manifest
         self._asked_lanes, self._graphs = options.lanes, options.graphs
         self._number = driver.device_number(options.device)
+        self.device = f"cuda:{self._number}"
         self._log = library.log(self._trt)
         build = manifest.build if manifest is not None else None
         version = build.backend_version if build is not None else self.version
@@ -176,9 +178,9 @@ class TensorRT(Backend):
     def _prepare(self, plan: bytes) -> None:
         """Make the lanes, with all the memory that a run needs."""
         size, dim = self.plan_signature()
-        fixed = self._engine.get_tensor_shape(IMAGE)[0]
-        smallest, _, largest = (int(shape[0]) for shape in self._engine.get_tensor_profile_shape(IMAGE, 0))
-        batches = (smallest, largest) if fixed == -1 else (int(fixed), int(fixed))
+        ranges = profiles(self._engine)
+        batches = (min(smallest for smallest, _, _ in ranges), max(largest for _, _, largest in ranges))
+        self.max_batch = batches[1]
 
         def connect(stream: Any, memory: DeviceMemory) -> Contexts:
             return Contexts(self._trt, self._engine, self._runtime, memory, stream)
@@ -191,7 +193,7 @@ class TensorRT(Backend):
                     driver.cuda(), self._context, connect, size, dim, batches, self._asked_lanes, capture
                 )
             except Exception as error:  # cuda.core's exceptions derive from nothing narrower
-                buffers = largest * (2 * size[0] * size[1] * 3 + 4 * dim)
+                buffers = batches[1] * (2 * size[0] * size[1] * 3 + 4 * dim)
                 asked = self._asked_lanes * (scratch_bytes(self._engine) + buffers)
                 raise self._unprepared(str(error), lines, asked) from error
 

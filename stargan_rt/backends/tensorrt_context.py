@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from stargan_rt.cuda.memory import DeviceMemory
 from stargan_rt.errors import InputError
 from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.manifest import IMAGE
 
 logger = logging.getLogger(__name__)
 
@@ -45,35 +47,40 @@ class Contexts:
 
     TensorRT gets a context for each batch size, since a captured graph goes on reading what its context keeps for its
     shape. They share one scratch memory, since the lane's stream runs them one after the other. TensorRT-RTX gets one
-    context for all batch sizes, and keeps a graph for each shape by itself.
+    context for all batch sizes of an optimisation profile, and keeps a graph for each shape by itself.
     """
 
     def __init__(self, trt: Any, engine: Any, runtime: RuntimeSettings, memory: DeviceMemory, stream: Any) -> None:
         self._trt, self._engine, self._runtime, self._stream = trt, engine, runtime, stream
-        self._shared: Any = None
+        self._profiles = profiles(engine)
+        self._shared: dict[int, Any] = {}
         self._scratch: Any = None
         self._scratch_bytes = scratch_bytes(engine)
-        if runtime.captures_itself:
-            self._shared = self._engine.create_execution_context(runtime.config)
-            succeed(self._shared is not None, "the execution context")
-        elif self._scratch_bytes:
+        if self._scratch_bytes and not runtime.captures_itself:
             self._scratch = memory.allocate(self._scratch_bytes, stream)
 
-    def connect(self) -> Context:
-        if self._shared is not None:
-            return Context(self._shared, shared=True)
+    def connect(self, batch: int) -> Context:
+        profile = fitting(self._profiles, batch)
+        if self._runtime.captures_itself:
+            if profile not in self._shared:
+                self._shared[profile] = self._context(profile, self._runtime.config)
+            return Context(self._shared[profile], shared=True)
         if self._scratch is None:
-            context = self._engine.create_execution_context()
-            succeed(context is not None, "the execution context")
-        else:
-            strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
-            context = self._engine.create_execution_context(strategy)
-            succeed(context is not None, "the execution context")
-            context.set_device_memory(int(self._scratch.handle), self._scratch_bytes)
+            return Context(self._context(profile), shared=False)
+        context = self._context(profile, self._trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        context.set_device_memory(int(self._scratch.handle), self._scratch_bytes)
         return Context(context, shared=False)
 
+    def _context(self, profile: int, *how: Any) -> Any:
+        context = self._engine.create_execution_context(*how)
+        succeed(context is not None, "the execution context")
+        if len(self._profiles) > 1:  # the only one is taken without asking
+            selected = context.set_optimization_profile_async(profile, int(self._stream.handle))
+            succeed(selected, f"profile {profile}")
+        return context
+
     def close(self) -> None:
-        self._shared = None
+        self._shared.clear()
         if self._scratch is not None:
             self._scratch.close(self._stream)
 
@@ -128,6 +135,26 @@ class RuntimeSettings:
             return Path(self._path).read_bytes()
         except OSError:
             return b""
+
+
+def profiles(engine: Any) -> list[tuple[int, int, int]]:
+    """Return the optimisation profiles of a plan as (smallest, tuned, largest) batch."""
+    fixed = int(engine.get_tensor_shape(IMAGE)[0])
+    if fixed != -1:
+        return [(fixed, fixed, fixed)]
+    shapes = (engine.get_tensor_profile_shape(IMAGE, i) for i in range(engine.num_optimization_profiles))
+    return [(int(smallest[0]), int(tuned[0]), int(largest[0])) for smallest, tuned, largest in shapes]
+
+
+def fitting(profiles: Sequence[tuple[int, int, int]], batch: int) -> int:
+    """Return the index of the profile for a batch: of those that take it, the one tuned for the nearest batch.
+
+    Raises:
+        RuntimeError: no profile takes the batch.
+    """
+    takes = [i for i, (smallest, _, largest) in enumerate(profiles) if smallest <= batch <= largest]
+    succeed(bool(takes), f"a batch of {batch}, for which the plan has no profile")
+    return min(takes, key=lambda i: (abs(profiles[i][1] - batch), profiles[i][2] - profiles[i][0]))
 
 
 def scratch_bytes(engine: Any) -> int:

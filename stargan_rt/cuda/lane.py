@@ -42,8 +42,8 @@ class Network(Protocol):
 class NetworkSource(Protocol):
     """Where a lane gets its networks: they share what one stream can share."""
 
-    def connect(self) -> Network:
-        """Return a network for another batch size."""
+    def connect(self, batch: int) -> Network:
+        """Return a network for a batch size."""
 
     def close(self) -> None:
         """Free what they shared; none of them is used any more."""
@@ -219,7 +219,7 @@ class Lane:
 
     def _connect(self, key: tuple[int, Lent | None]) -> _Step:
         batch, lent = key
-        network = self._source.connect()
+        network = self._source.connect(batch)
         image, translated = self._image.address, self._translated.address
         if lent is not None and lent.addresses is not None:
             image, translated = lent.addresses

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from stargan_rt import backends
 from stargan_rt.cuda.interop import Foreign, is_foreign, is_on_device, to_host
 from stargan_rt.engine.faces import Faces, chosen_faces, face_regions, translate_regions
+from stargan_rt.engine.gather import Gatherer
 from stargan_rt.engine.passes import run_passes
 from stargan_rt.engine.pipeline import in_order, paired
 from stargan_rt.errors import InputError, StarGANError
@@ -66,6 +67,10 @@ class Engine:
         self._backend = backend
         self._ahead = 2 * max(WORKERS, lanes)
         self._workers = ThreadPoolExecutor(max(WORKERS, lanes), "stargan-rt")
+        self._gatherer: Gatherer | None = None
+        if backend.gathers and backend.max_batch > 1:
+            self._gatherer = Gatherer(functools.partial(run_passes, backend), backend.max_batch, lanes)
+            self._ahead = 2 * lanes * backend.max_batch  # one batch runs while the next one is prepared
         self._process = os.getpid()
         self._profile: Profile | None = None
         self._passes_of_text = functools.lru_cache(TEXTS)(manifest.labels.passes)
@@ -132,6 +137,11 @@ class Engine:
     def precision(self) -> str:
         """Arithmetic of the convolutions, such as ``"fp32"`` or ``"int8"``."""
         return self.manifest.precision
+
+    @property
+    def device(self) -> str:
+        """Where the network runs, such as ``"cpu"`` or ``"cuda:0"``."""
+        return self._backend.device
 
     @property
     def backend(self) -> str:
@@ -344,7 +354,31 @@ class Engine:
             self._check_open()
             image = image.copy() if isinstance(image, np.ndarray) else image
             label = copy.copy(label)
+            if self._gatherer is not None and self._profile is None:  # a profile counts images one by one
+                future: Future[Pixels] = Future()
+                self._workers.submit(self._gather, self._gatherer, future, image, label, color, keep_size)
+                return future
             return self._workers.submit(lambda: self._timed(self._translate_one, image, label, color, keep_size))
+
+    def _gather(
+        self, gatherer: Gatherer, future: Future[Pixels], image: Image, label: Label, color: Color, keep_size: bool
+    ) -> None:
+        """Prepare an image, and let it be translated with the next batch."""
+        if not future.set_running_or_notify_cancel():
+            return
+
+        def finish(translated: Future[Pixels]) -> None:
+            try:
+                output = _reordered(translated.result(), color)
+                future.set_result(resize(output, shape) if keep_size else output)
+            except BaseException as error:
+                future.set_exception(error)
+
+        try:
+            pixels, shape = _fitted(image, self.size, color)
+            gatherer.submit(pixels, self._passes(label)).add_done_callback(finish)
+        except BaseException as error:
+            future.set_exception(error)
 
     @overload
     def map(
@@ -465,6 +499,8 @@ class Engine:
                 return
             self._closing = True
         self._workers.shutdown(wait=True)
+        if self._gatherer is not None:
+            self._gatherer.close()
         with self._changed:
             self._changed.wait_for(lambda: self._calls == 0)
         self._backend.close()

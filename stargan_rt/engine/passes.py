@@ -14,9 +14,6 @@ from stargan_rt.images import Pixels
 if TYPE_CHECKING:
     from stargan_rt.backends import Backend
 
-BATCH = 8
-"""Largest batch given to a backend; larger ones are not faster, but take more memory."""
-
 
 def run_passes(
     backend: Backend, pixels: list[Pixels], requests: list[list[npt.NDArray[np.float32]]], out: Pixels | None = None
@@ -57,7 +54,8 @@ def run_passes(
 
 
 def _run_batches(backend: Backend, images: list[Pixels], vectors: list[npt.NDArray[np.float32]]) -> Pixels:
-    parts = [slice(start, start + BATCH) for start in range(0, len(vectors), BATCH)]
+    size = backend.max_batch
+    parts = [slice(start, start + size) for start in range(0, len(vectors), size)]
     return np.concatenate([_run(backend, np.stack(images[part]), np.stack(vectors[part])) for part in parts])
 
 

@@ -294,7 +294,7 @@ def test_calibration_folders_that_are_of_no_use(source, tmp_path):
 
 def test_a_backend_that_is_not_installed(source, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'stargan-rt\[tensorrt\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'stargan-rt\[tensorrt-cu13\]'"):
         build(source, BuildConfig(backend="tensorrt"))
 
 
