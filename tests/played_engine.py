@@ -41,7 +41,7 @@ class Network:
         return self.tensors[name][2]
 
     def get_tensor_profile_shape(self, name, profile):
-        return [(batch, *self.tensors[name][2][1:]) for batch in self.batches]
+        return [(batch, *self.tensors[name][2][1:]) for batch in self.profiles[profile]]
 
     def create_execution_context(self, config=None):
         self.configs.append(config)
@@ -60,11 +60,17 @@ class Context:
     """An execution context, which computes with the shapes and addresses that it had when it was enqueued."""
 
     def __init__(self, network):
-        self.network, self.calls, self.scratch = network, [], None
+        self.network, self.calls, self.scratch, self.profile = network, [], None, 0
         self.shapes, self.addresses, self.work = {}, {}, []
 
     def set_device_memory(self, address, size):
         self.scratch = address, size
+
+    def set_optimization_profile_async(self, profile, stream_handle):
+        assert isinstance(stream_handle, int)
+        assert not self.shapes  # they are lost
+        self.profile = profile
+        return self.network.works
 
     def set_tensor_address(self, name, address):
         self.calls.append(("address", name))
@@ -74,7 +80,8 @@ class Context:
     def set_input_shape(self, name, shape):
         self.calls.append(("shape", name))
         self.shapes[name] = shape
-        return self.network.batches[0] <= shape[0] <= self.network.batches[2]
+        smallest, _, largest = self.network.profiles[self.profile]
+        return smallest <= shape[0] <= largest
 
     def execute_async_v3(self, stream_handle):
         self.calls.append(("execute",))

@@ -96,6 +96,17 @@ def test_run_splits_and_fills_batches(rtx, load, manifest, random, count, smalle
     np.testing.assert_array_equal(out, kept)  # nobody else's memory
 
 
+def test_a_context_takes_the_profile_that_fits(rtx, load, random):
+    network = Network(rtx, (1, 1, 1), (1, 8, 8))
+    backend = load(network)
+    assert backend.max_batch == 8
+    for count in (1, 5, 8, 1, 9):
+        images, labels = images_and_labels(random, count)
+        np.testing.assert_array_equal(backend.run(images, labels), expected(images, labels))
+    assert [context.profile for context in network.contexts] == [0, 1, 1]  # one for each batch size
+    assert network.executed == [1, 5, 8, 1, 8, 1]
+
+
 def test_shapes_and_addresses_are_set_once_and_not_while_capturing(rtx, load, random):
     network = Network(rtx)
     backend = load(network)
@@ -121,7 +132,7 @@ def test_a_static_plan_runs_at_its_batch(rtx, load):
     def fixed(tensors):
         return {name: (mode, dtype, (2, *shape[1:])) for name, (mode, dtype, shape) in tensors.items()}
 
-    network = Network(rtx, (2, 2, 2), fixed)
+    network = Network(rtx, (2, 2, 2), fix=fixed)
     images = np.zeros((3, *SIZE, 3), np.uint8)
     assert (load(network).run(images, np.zeros((3, DIM), np.float32)) == 255).all()
     assert network.executed == [2, 2]

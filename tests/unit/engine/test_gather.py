@@ -1,6 +1,7 @@
 """Images that wait at the same time share a batch, on a backend that is faster with batches."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -30,6 +31,13 @@ class Batching(ONNXRuntime):
         return super().run(images, labels)
 
 
+def wait_until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def backend(model):
     return Batching(model, read_onnx(model)[0])
@@ -51,7 +59,7 @@ def test_what_waits_shares_a_batch(engine, backend, images):
     backend.go.clear()
     labels = [engine.labels.names[number % 5] for number in range(len(images))]
     futures = [engine.submit(image, label) for image, label in zip(images, labels, strict=True)]
-    engine._workers.submit(lambda: None).result()  # all images but perhaps the last one are prepared
+    wait_until(lambda: all(future.running() for future in futures))
     backend.go.set()
     results = [future.result() for future in futures]
     assert sum(backend.batches) == len(images)
@@ -59,7 +67,7 @@ def test_what_waits_shares_a_batch(engine, backend, images):
     for image, label, result in zip(images[::7], labels[::7], results[::7], strict=True):
         difference = result.astype(int) - engine.translate(image, label)
         assert np.abs(difference).max() <= 1
-    assert all(result.base is None for result in results)  # none keeps a batch in memory
+    assert all(result.base is None or len(result.base) == 1 for result in results)  # none keeps a batch in memory
 
 
 def test_a_single_image_is_not_held_back(engine, backend, image):
@@ -108,6 +116,8 @@ def test_translate_splits_at_the_largest_batch_of_the_backend(engine, backend, i
 
 
 def test_a_cpu_goes_on_one_by_one(model, images):
-    with Engine.load(model, backend="onnxruntime") as engine:
-        assert engine._gatherer is None
+    backend = Batching(model, read_onnx(model)[0])
+    backend.gathers = False
+    with Engine(read_onnx(model)[0], backend) as engine:
         assert len(list(engine.map(images[:4], "happy"))) == 4
+    assert backend.batches == [1] * 4
