@@ -16,8 +16,9 @@ SIZE, DIM = (128, 128), SPACE.dim
 class Network:
     """An engine and its inspector, whose contexts compute 255 - image + the first label value; an idle one nothing."""
 
-    def __init__(self, trt, batches=(1, 1, 4), fix=lambda shapes: shapes, idle=False):
-        self.trt, self.batches, self.idle = trt, batches, idle
+    def __init__(self, trt, *profiles, fix=lambda shapes: shapes, idle=False):
+        self.trt, self.profiles, self.idle = trt, profiles or ((1, 1, 4),), idle
+        self.num_optimization_profiles = len(self.profiles)
         self.tensors = fix(
             {
                 "image": (trt.TensorIOMode.INPUT, trt.DataType.UINT8, (-1, *SIZE, 3)),
