@@ -27,6 +27,7 @@ ADDED = {
     "training train": f"{SMALL} {CPU}",
     "training train --out": "--data avatars?count=16",
     "training train --preset avatars-128 --out": "--data avatars?count=16",
+    "training distill": f"--iterations 2 --distill-iterations 2 --pairs 4 --batch-size 2 {CPU}",
     "training evaluate --checkpoint": f"--classifier-steps 2 --seen {FACES} --data {FACES}&seed=1",
     "stargan-rt build": "--min-psnr 10 --force",
     "--int8": "--calib-count 8",
@@ -53,11 +54,13 @@ def template(tmp_path_factory, checkpoint, model):
         shutil.copy(samples[0], folder / name / "00004.png")
     for number, face in enumerate(bundled_faces()[:12]):
         write_image(folder / "faces" / ("happy", "sad", "angry")[number % 3] / f"{number}.jpg", face)
-    for run in ("a", "mine"):
+    for number, face in enumerate(bundled_faces()[12:16]):
+        write_image(folder / "PICTURES" / f"{number}.png", face)
+    for run in ("a", "mine", "lite"):
         (folder / "runs" / run).mkdir(parents=True)
         shutil.copy(checkpoint, folder / "runs" / run / "latest.pt")
     torch.save({f"module.{k}": v for k, v in Generator(5, 8, 2).state_dict().items()}, folder / "200000-G.ckpt")
-    for name in ("g.onnx", "g.int8.onnx"):
+    for name in ("g.onnx", "g.int8.onnx", "lite.onnx", "lite.int8.onnx"):
         shutil.copy(model, folder / name)
     shutil.copy(bundled_model("avatars"), folder / "avatars.onnx")
     return folder
@@ -85,7 +88,7 @@ def test_the_command_runs(command, workspace, monkeypatch, capsys):
     for part, added in ADDED.items():
         if part in command.text:
             arguments = [*arguments, *added.split()]
-    if "training train" in command.text:
+    if "training train" in command.text or "distill" in command.text:
         shutil.rmtree(workspace / "runs")
     monkeypatch.setattr(sys, "argv", ["program", *arguments])
     monkeypatch.setattr("signal.signal", lambda *_: None)
