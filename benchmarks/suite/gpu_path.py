@@ -31,7 +31,7 @@ CALLS = 10_000
 class Nothing:
     """An engine of TensorRT and its execution context, whose network does nothing."""
 
-    num_io_tensors = 3
+    num_io_tensors, num_optimization_profiles = 3, 1
 
     def __init__(self, trt: Any) -> None:
         self._tensors = {
