@@ -85,6 +85,71 @@ def distill(out: Path, preset: str, file: Path | None, resume: bool, init: Path 
 
 
 @main.command()
+@click.option("--preset", type=click.Choice(STUDENTS), default=STUDENTS[0], help="Settings of the parent.")
+@click.option("--config", "file", type=PATH, help="TOML file with settings; they override the preset's.")
+@click.option("--out", type=PATH, required=True, help="Folder of the search; an interrupted search continues in it.")
+@click.option("--backend", default="auto", help="What the candidates are built for and timed on.")
+@click.option("--build-precision", type=click.Choice(["fp32", "fp16", "bf16", "int8"]), default="int8", help="Of them.")
+@click.option("--latencies", type=PATH, help='Instead: JSON file {"CONV_DIMxBLOCKS": ms} measured on the target.')
+@click.option("--max-latency-ms", type=float, help="Take the best candidate within this latency.")
+@click.option("--max-accuracy-drop", type=float, help="Take the fastest that loses at most this share, such as 0.01.")
+@click.option("--classifier-steps", default=1500, help="Training steps of the evaluator's classifiers.")
+@click.option("--plot", type=PATH, help="Also plot the candidates: .png, .svg or .pdf.")
+@setting_flags(TrainConfig)
+def search(
+    out: Path,
+    preset: str,
+    file: Path | None,
+    backend: str,
+    build_precision: str,
+    latencies: Path | None,
+    max_latency_ms: float | None,
+    max_accuracy_drop: float | None,
+    classifier_steps: int,
+    plot: Path | None,
+    **flags: Any,
+) -> None:
+    """Search the width and depth of a lite generator for a teacher and a machine.
+
+    A parent is distilled from --teacher, with all candidates of --nested-widths and --nested-depths inside. Each is
+    then judged and timed, and the best one within the limit is trained further, to OUT/winner/latest.pt.
+    """
+    from rich.console import Console
+
+    from training import search as searching
+    from training.checkpoint import TrainState
+    from training.distillation import distill_settings, for_teacher
+    from training.run import LATEST, run
+
+    if (max_latency_ms is None) == (max_accuracy_drop is None):
+        raise InputError("give either --max-latency-ms or --max-accuracy-drop")
+    given_settings = _settings(preset, file, flags)
+    width, depth = given_settings["conv_dim"], given_settings["blocks"]
+    given_settings.setdefault("nested_widths", sorted({max(1, width // 2), max(1, 3 * width // 4), width}))
+    given_settings.setdefault("nested_depths", sorted({max(1, depth // 2), max(1, depth - 1), depth}))
+    config = TrainConfig(**distill_settings(given_settings))
+    table = json.loads(latencies.read_text()) if latencies else None
+    latency = searching.measured_latency(backend, build_precision)
+    candidates = searching.search(config, out, latency, table, classifier_steps, click.echo)
+    Console().print(searching.table_of(candidates))
+    if plot:
+        searching.plot(candidates, plot)
+    won = searching.choose(candidates, max_latency_ms, max_accuracy_drop)
+    click.echo(f"conv {won.conv_dim}, {won.blocks} blocks: {won.latency_ms:.2f} ms; it is trained further")
+    own, folder = searching.child_config(config, won.conv_dim, won.blocks), out / "winner"
+    resume = (folder / LATEST).exists()
+    if resume and TrainState.stored_config(folder / LATEST, {}) != own:
+        raise InputError(f"{folder} holds another winner; delete it, or choose another --out")
+    start = out / "winner-start.pt"
+    if not resume:
+        parent = TrainState.fresh(config, for_teacher(config)[1], "cpu")
+        parent.resume(out / "parent" / LATEST)
+        searching.child_checkpoint(config, parent, won.conv_dim, won.blocks, start)
+    run(own, folder, resume=resume, init=None if resume else start, open_data=for_teacher, report=click.echo)
+    click.echo(f"{folder / LATEST}")
+
+
+@main.command()
 @click.option("--checkpoint", type=PATH, help="Checkpoint of `train`.")
 @click.option("--engine", metavar="NAME", help="Instead: an engine, an ONNX file or a bundled model, such as avatars.")
 @click.option("--out", type=PATH, required=True, help="Folder for report.json and grid.png.")

@@ -133,6 +133,10 @@ class TrainConfig:
         "weight of the difference in the features of the teacher's discriminator, if it is a checkpoint",
         at_least=0,
     )
+    nested_widths: tuple[int, ...] = setting(
+        (), "conv_dim of smaller generators inside a lite one that are trained with it (weight sharing)", at_least=1
+    )
+    nested_depths: tuple[int, ...] = setting((), "their numbers of residual blocks", at_least=1)
     int8_iterations: int = setting(
         0, "last iterations, which train through the int8 grids that a build writes, in float32", at_least=0
     )
@@ -176,6 +180,14 @@ class TrainConfig:
                 raise InputError(
                     f"image_size must be a multiple of bottleneck = {self.bottleneck}; got {self.image_size} "
                     "(set them with --image-size and --bottleneck)"
+                )
+        if self.nested_widths or self.nested_depths:
+            if self.arch != "lite" or not (self.nested_widths and self.nested_depths):
+                raise InputError("nested generators need arch lite and both --nested-widths and --nested-depths")
+            if max(self.nested_widths) > self.conv_dim or max(self.nested_depths) > self.blocks:
+                raise InputError(
+                    f"nested generators fit into conv_dim {self.conv_dim} and {self.blocks} blocks; got "
+                    f"--nested-widths {self.nested_widths} and --nested-depths {self.nested_depths}"
                 )
         if self.distill_iterations > self.iterations:
             raise InputError(

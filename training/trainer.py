@@ -16,6 +16,7 @@ from training.data.dataset import Dataset
 from training.distributed import Processes
 from training.int8 import Int8Generator, calibrate
 from training.losses import classification_loss, distillation_loss, generator_loss, gradient_penalty
+from training.nested import NestedGenerator
 from training.pairs import Pairs
 from training.targets import draw_requests, parts
 from training.teacher import Teacher
@@ -67,7 +68,12 @@ def iterate(
     int8 = config.int8_iterations == 0
     if not int8 and processes.count > 1:
         raise InputError("int8_iterations run in one process; train without them first, and resume without torchrun")
-    generator: Any = processes.parallel(state.generator)
+    if config.nested_widths and processes.count > 1:
+        raise InputError("nested generators are trained in one process; run without torchrun")
+    trained: Any = state.generator
+    if config.nested_widths:
+        trained = NestedGenerator(trained, config.nested_widths, config.nested_depths, config.seed + state.iteration)
+    generator: Any = processes.parallel(trained)
     discriminator: Any = processes.parallel(state.discriminator)
     if config.compile:
         generator, discriminator = torch.compile(generator), torch.compile(discriminator)

@@ -362,7 +362,8 @@ def test_two_processes_train_as_one(root, tmp_path):
 def test_settings_come_from_flags_files_and_presets_in_this_order(tmp_path):
     for name, path in PRESETS.items():
         config = TrainConfig(**TrainConfig.read(path))
-        assert f"-{config.image_size}" in name
+        # A student takes the image size of its teacher.
+        assert f"-{config.image_size}" in name or "image_size" not in TrainConfig.read(path)
     (tmp_path / "a.toml").write_text("batch_sise = 4")
     with pytest.raises(InputError, match=r"unknown settings batch_sise; known: data, image_size"):
         TrainConfig.read(tmp_path / "a.toml")
