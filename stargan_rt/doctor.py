@@ -1,9 +1,10 @@
-"""What `stargan-rt doctor` checks: the machine, and whether every label of an engine has an effect."""
+"""What `stargan-rt doctor` checks: the machine, the effect of an engine's labels, and how an image fits an engine."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,8 +12,10 @@ import numpy as np
 from stargan_rt import backends, jetson, machine
 from stargan_rt.cuda.driver import gpu
 from stargan_rt.engine import Engine
-from stargan_rt.errors import MissingDependencyError
-from stargan_rt.images import read_image, resize
+from stargan_rt.errors import InputError, MissingDependencyError
+from stargan_rt.faces import FaceDetector
+from stargan_rt.faces.alignment import misalignment
+from stargan_rt.images import Pixels, read_image, resize
 from stargan_rt.models import bundled_samples
 
 MIN_EFFECT = 0.5
@@ -55,6 +58,49 @@ def label_effects(engine: Engine) -> dict[str, float]:
         changed = engine.translate(images, on).astype(np.int16) - engine.translate(images, off)
         effects[name] = float(np.abs(changed).mean())
     return effects
+
+
+@dataclass(frozen=True)
+class Misalignment:
+    """How far a face is from where the training set has faces.
+
+    Attributes:
+        size: factor by which the face is too large.
+        angle: degrees by which it is turned clockwise.
+        distance: distance from its place, as a part of the image's height.
+    """
+
+    size: float
+    angle: float
+    distance: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the image can go to the model as it is."""
+        return abs(self.size - 1) < 0.15 and abs(self.angle) < 8 and self.distance < 0.08
+
+
+def misalignments(engine: Engine, image: Pixels, detector: FaceDetector) -> list[Misalignment]:
+    """Compare each face in an image with the alignment of the model's training set, the largest face first.
+
+    Args:
+        engine: a model whose alignment is known.
+        image: uint8 ``(H, W, 3)``, RGB, as it would be given to `Engine.translate`.
+        detector: finds the faces.
+
+    Raises:
+        InputError: no face was found, or the alignment of the model is not known.
+    """
+    alignment = engine.manifest.alignment
+    if alignment == "none":
+        raise InputError(
+            "this model does not say how its training set shows faces; export it again with --alignment, such as celeba"
+        )
+    shape = (image.shape[0], image.shape[1])
+    faces = detector.find(image, min_size=min(32, min(shape) / 4))
+    if not faces:
+        raise InputError("no face was found in the image")
+    return [Misalignment(*misalignment(face, alignment, shape)) for face in faces]
 
 
 def _backend(name: str) -> str:

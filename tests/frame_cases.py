@@ -1,4 +1,4 @@
-"""Frames and regions that the twin on the CPU and the kernels are tried on."""
+"""Frames and regions for the tests of `crop`, `paste` and the CUDA kernels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stargan_rt.faces import Layout, Region
 
 LAYOUTS: tuple[Layout, ...] = ("rgb", "bgr", "nv12")
 SIZE = (46, 62)
-"""Of the frames: even, for NV12, and no multiple of four."""
+"""Size of the frames: even for NV12, and not a multiple of four."""
 REGIONS = {
     "inside": Region.box(10, 8, 24, 20),
     "fractions": Region.box(10.3, 8.77, 20.5, 17.9),
@@ -27,7 +27,7 @@ REGIONS = {
 
 
 class Buffer:
-    """A random frame of `SIZE` in a longer piece of memory, whose other bytes nobody may touch."""
+    """A random frame in a longer buffer, whose other bytes must not change."""
 
     def __init__(
         self, random: np.random.Generator, layout: Layout, size: tuple[int, int] = SIZE, pad: int = 0, offset: int = 0
@@ -40,13 +40,13 @@ class Buffer:
 
     @property
     def frame(self) -> np.ndarray:
-        """The frame, a view."""
+        """Return the frame as a view."""
         strides = (self.pitch, 1) if len(self._shape) == 2 else (self.pitch, 3, 1)
         return np.lib.stride_tricks.as_strided(self.bytes[self.offset :], self._shape, strides)
 
     @property
     def gaps(self) -> np.ndarray:
-        """What is not the frame."""
+        """Return the bytes that do not belong to the frame."""
         mask = np.ones(self.bytes.shape, np.bool_)
         np.lib.stride_tricks.as_strided(mask[self.offset :], (self._rows, self._row), (self.pitch, 1))[:] = False
         return self.bytes[mask]

@@ -37,6 +37,7 @@ def info(engine: str, as_json: bool) -> None:
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "sha256": str(facts["sha256"]),
         "size": f"{width}x{height} pixels, uint8 RGB in and out",
+        "alignment": manifest.alignment,
         "precision": manifest.precision,
         "network": f"{manifest.arch}, conv {manifest.conv_dim}, {manifest.blocks} residual blocks",
         **{f"labels of {name}": ", ".join(labels) for name, labels in space.datasets.items()},

@@ -8,7 +8,7 @@ import numpy as np
 from stargan_rt.faces.regions import Layout, Region, Size, crop, paste
 from stargan_rt.images import Pixels, resize
 
-FEATHER = 0.15
+FEATHER = 0.08
 """The part of a crop's sides over which the translated face fades into the picture."""
 UNCHANGED, CHANGED = 4.0, 16.0
 """Differences between the crop and its translation, in levels of 255: up to the first the picture's own pixels stay,

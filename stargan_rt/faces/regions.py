@@ -1,10 +1,11 @@
-"""Regions of camera frames: cut one out for the network, and blend the translated picture back in, on the CPU.
+"""Regions of frames: crop one for the network, and blend the translated picture back into it, on the CPU.
 
-The kernels in ``stargan_rt/cuda`` do the same on the GPU, within one level of 255; both take positions in fixed-point
-from `fixed_point`. OpenCV gathers pixels and converts colours here but does not interpolate: its own bilinear sampling
-rounds positions to 1/32 pixel, which is up to 8 levels.
+The kernels in ``stargan_rt/cuda`` compute the same on the GPU, with differences of at most one level of 255. Both take
+positions in fixed-point from `fixed_point`. OpenCV gathers pixels and converts colours here but does not interpolate:
+its own bilinear sampling rounds positions to 1/32 pixel, which makes differences of up to 8 levels.
 
-Both sample bilinearly. A region of more than about twice the network's size is therefore not smoothed but thinned out.
+Both sample bilinearly, at single places. A region of more than about twice the size of the network's images should be
+reduced first, as `stargan_rt.faces.blend.cut` does.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from stargan_rt.errors import InputError
 from stargan_rt.images import Pixels
 
 Layout: TypeAlias = Literal["rgb", "bgr", "nv12"]
-"""How a frame lies in memory: ``(H, W, 3)`` RGB or BGR; NV12 is ``(H * 3 / 2, W)``, the luma above the chroma, whose U
-and V are interleaved, at half the size: BT.601 in limited range, as OpenCV's ``COLOR_YUV2RGB_NV12``."""
+"""The memory layout of a frame. RGB and BGR frames have the shape ``(H, W, 3)``. An NV12 frame has the shape
+``(H * 3 / 2, W)``: the luma above the interleaved U and V at half the size, in BT.601 with limited range, as OpenCV's
+``COLOR_YUV2RGB_NV12`` reads it."""
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 Floats: TypeAlias = npt.NDArray[np.float32]
 Positions: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
-"""x and y, fixed-point."""
+"""x and y in fixed-point."""
 
 MAX_SIDE = 8192
-"""Of a frame and of a picture."""
+"""The longest side of a frame and of a picture in pixels."""
 _FRACTION_BITS = 32
 _MOST = 1 << 15
 _SHARPEST = 1 / 1024
@@ -38,15 +40,16 @@ _SHARPEST = 1 / 1024
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a frame, as an affine map from the picture that shows it.
+    """A part of a frame, as an affine map from the picture that shows it to the frame.
 
     Attributes:
-        matrix: 2x3; what it makes of ``(u, v, 1)`` is a place in the frame. u and v run from 0 to 1 over the picture,
-            from its top left corner to its bottom right one. The frame's top left corner is (0, 0) and the centre of
-            its first pixel (0.5, 0.5). So a region fits pictures of any size.
+        matrix: 2x3 matrix from ``(u, v, 1)`` to a place in the frame. u and v run from 0 to 1 over the picture, from
+            its top left corner to its bottom right corner, so a region fits pictures of any size. The frame's top left
+            corner is (0, 0) and the centre of its first pixel is (0.5, 0.5).
 
     Raises:
-        InputError: not 2x3 finite numbers, thinner than a pixel, longer than 32,768, or as far away.
+        InputError: the matrix does not have 2x3 finite numbers, or the region is thinner than a pixel, longer than
+            32,768 pixels, or as far away from the frame.
     """
 
     matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -57,12 +60,12 @@ class Region:
         except (TypeError, ValueError):
             matrix = np.empty(0)
         if matrix.shape != (2, 3) or not np.isfinite(matrix).all():
-            raise InputError(f"a region's matrix is 2x3 finite numbers; got {self.matrix!r}")
+            raise InputError(f"a region's matrix must have 2x3 finite numbers; got {self.matrix!r}")
         long, thin = np.linalg.svd(matrix[:, :2], compute_uv=False)
-        # A little slack, so that a box of exactly one pixel passes after it was turned.
+        # With some tolerance, so that a box of exactly one pixel passes after a rotation.
         if not (thin >= 0.999 and long <= _MOST * 1.001 and np.abs(matrix[:, 2]).max() <= _MOST):
             raise InputError(
-                f"a region spans 1 to {_MOST} pixels and lies no further from the frame's corner; got one of "
+                f"a region must span 1 to {_MOST} pixels, at most that far from the frame's corner; got one of "
                 f"{long:.4g} by {thin:.4g} pixels with its corner at ({matrix[0, 2]:.4g}, {matrix[1, 2]:.4g})"
             )
         x, y = ((float(a), float(b), float(c)) for a, b, c in matrix)
@@ -70,14 +73,14 @@ class Region:
 
     @classmethod
     def box(cls, x: float, y: float, width: float, height: float, rotation: float = 0.0) -> Region:
-        """A rectangle.
+        """Return a rectangular region.
 
         Args:
-            x: left edge, in pixels of the frame.
-            y: upper edge.
-            width: in pixels; fractions are fine, and so is a box that reaches over the frame's edge.
-            height: likewise.
-            rotation: degrees clockwise, about the rectangle's centre.
+            x: the left edge in pixels of the frame; fractions are allowed here and below.
+            y: the top edge.
+            width: in pixels. The box may extend beyond the frame.
+            height: in pixels.
+            rotation: in degrees clockwise about the centre of the rectangle.
         """
         cosine, sine = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
         right, down = (width * cosine, width * sine), (-height * sine, height * cosine)
@@ -87,36 +90,36 @@ class Region:
 
     @classmethod
     def of_pixels(cls, matrix: npt.ArrayLike, size: Size) -> Region:
-        """From a 2x3 map of pixel centres to pixel centres, as OpenCV has it.
+        """Return the region of an OpenCV matrix, in which the centre of the first pixel is (0, 0).
 
         Args:
-            matrix: from pixels of a picture to pixels of the frame, the first pixel's centre being (0, 0) in both.
-            size: of that picture.
+            matrix: 2x3 matrix from the pixels of a picture to the pixels of the frame.
+            size: (height, width) of that picture.
         """
         height, width = checked_size(size)
         array = np.asarray(matrix, np.float64)
         if array.shape != (2, 3):
-            raise InputError(f"a map of pixels is 2x3 numbers; got an array of shape {array.shape}")
+            raise InputError(f"a matrix of pixels must have 2x3 numbers; got an array of shape {array.shape}")
         (xx, xy, x0), (yx, yy, y0) = array.tolist()
         x0, y0 = x0 + 0.5 - (xx + xy) / 2, y0 + 0.5 - (yx + yy) / 2
         return cls(((xx * width, xy * height, x0), (yx * width, yy * height, y0)))
 
     def to_frame(self, size: Size) -> npt.NDArray[np.float64]:
-        """2x3: from the centres of the pixels of a picture of `size` to those of the frame's pixels."""
+        """Return the 2x3 matrix from the pixels of a picture of `size` to the frame's, in OpenCV's convention."""
         height, width = size
         (xx, xy, x0), (yx, yy, y0) = self.matrix
         xx, xy, yx, yy = xx / width, xy / height, yx / width, yy / height
         return np.array([[xx, xy, x0 + (xx + xy - 1) / 2], [yx, yy, y0 + (yx + yy - 1) / 2]])
 
     def to_picture(self, size: Size) -> npt.NDArray[np.float64]:
-        """2x3: the inverse of `to_frame`."""
+        """Return the inverse of `to_frame`."""
         return np.linalg.inv(np.vstack([self.to_frame(size), (0, 0, 1)]))[:2]
 
     def bounds(self, size: Size, step: Size = (1, 1)) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of the part of a frame of `size` that holds the region, the last two exclusive.
+        """Return left, top, right and bottom of the part of a frame that holds the region, the last two exclusive.
 
-        Left and top are multiples of `step` (rows, columns), and right and bottom multiples or the frame's edge.
-        Where the region lies outside the frame, the part is empty.
+        Left and top are multiples of `step` (rows, columns); right and bottom are multiples of it or the frame's edge.
+        The part is empty if the region is outside the frame.
         """
         corners = np.array(self.matrix) @ [[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]]
         edges = []
@@ -128,21 +131,19 @@ class Region:
 
 
 def crop(frame: Pixels, region: Region, size: Size, layout: Layout = "rgb") -> Pixels:
-    """Cuts a region out of a frame and resamples it bilinearly.
-
-    Beyond the frame's edge the border is replicated.
+    """Crop a region of a frame, resampled bilinearly. Beyond the frame's edge its border is replicated.
 
     Args:
-        frame: uint8, of the shape that `layout` says; rows may lie apart.
-        region: what to cut out.
+        frame: uint8 array of the shape that `layout` requires; its rows need not be contiguous.
+        region: the part to crop.
         size: (height, width) of the result.
-        layout: of the frame.
+        layout: the layout of the frame.
 
     Returns:
         uint8 ``(height, width, 3)``, RGB.
 
     Raises:
-        InputError: a frame of another dtype or shape, or a size that can't be.
+        InputError: the frame has another dtype or shape, or the size is invalid.
     """
     _frame_size(frame, layout)
     height, width = checked_size(size)
@@ -151,24 +152,26 @@ def crop(frame: Pixels, region: Region, size: Size, layout: Layout = "rgb") -> P
 
 
 def paste(frame: Pixels, picture: Pixels, region: Region, layout: Layout = "rgb", feather: float = 0.1) -> None:
-    """Blends a picture into a region of a frame, in place.
+    """Blend a picture into a region of a frame, in place.
 
-    The edge is soft: the picture's share falls smoothly to 0 over the outermost `feather` of its sides, with rounded
-    corners. At 0.5 that is an ellipse. Nothing outside the region is written.
+    The opacity of the picture falls smoothly to 0 over the outermost `feather` of its sides, with rounded corners; at
+    0.5 the visible part is an ellipse. Nothing outside the region is written.
 
     Args:
-        frame: uint8, of the shape that `layout` says, writeable; rows may lie apart.
+        frame: writeable uint8 array of the shape that `layout` requires; its rows need not be contiguous.
         picture: uint8 ``(h, w, 3)``, RGB, of any size.
-        region: where the picture goes.
-        layout: of the frame. In NV12 each 2x2 pixels, which share their chroma, take the mean of their shares of it.
-        feather: from 0, a hard edge (as everything below 1/1024), to 0.5.
+        region: the part of the frame that the picture covers.
+        layout: the layout of the frame. In NV12, 2x2 pixels share their chroma, which is blended with the mean of their
+            opacities.
+        feather: from 0, a hard edge (as all values below 1/1024), to 0.5.
 
     Raises:
-        InputError: a frame or a picture of another dtype or shape, a frame that is read-only, or a wrong feather.
+        InputError: the frame or the picture has another dtype or shape, the frame is read-only, or `feather` is out of
+            range.
     """
     frame_size = _frame_size(frame, layout)
     if not frame.flags.writeable:
-        raise InputError("the frame is read-only, and paste writes into it; give a copy")
+        raise InputError("the frame is read-only, and paste writes to it; pass a copy")
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise InputError(f"the picture is {_described(picture)}; expected a uint8 array (h, w, 3)")
     size = checked_size((picture.shape[0], picture.shape[1]))
@@ -200,15 +203,15 @@ _NO_FRACTIONS = np.empty(0, np.uint16)
 
 
 def fixed_point(matrix: npt.NDArray[np.float64]) -> tuple[int, ...]:
-    """A 2x3 map of pixels, row after row, as whole numbers of 2**-32."""
+    """Return a 2x3 matrix, row by row, as multiples of 2**-32."""
     return tuple(round(value * 2**_FRACTION_BITS) for value in matrix.ravel().tolist())
 
 
 def checked_size(size: Size, even: bool = False) -> Size:
-    """The size as given.
+    """Return a size after checking it.
 
     Raises:
-        InputError: not two whole numbers from 1 to 8192, or odd ones where they must be even.
+        InputError: the size does not have two whole numbers from 1 to 8192, or a side is odd but must be even.
     """
     try:
         height, width = size
@@ -223,24 +226,24 @@ def checked_size(size: Size, even: bool = False) -> Size:
 
 
 def checked_feather(feather: float) -> float:
-    """The feather, 0 where it is too narrow to be one.
+    """Return a feather after checking it; one too narrow to be seen is 0.
 
     Raises:
-        InputError: not from 0 to 0.5.
+        InputError: the feather is not from 0 to 0.5.
     """
     if not 0 <= feather <= 0.5:
-        raise InputError(f"feather is from 0 to 0.5, a fraction of the picture's side; got {feather!r}")
+        raise InputError(f"feather must be from 0 to 0.5, a fraction of the picture's sides; got {feather!r}")
     return float(feather) if feather >= _SHARPEST else 0.0
 
 
 def checked_layout(layout: Layout) -> Layout:
-    """The layout as given.
+    """Return a layout after checking it.
 
     Raises:
-        InputError: no such layout.
+        InputError: the layout is unknown.
     """
     if layout not in get_args(Layout):
-        raise InputError(f"layout is 'rgb', 'bgr' or 'nv12'; got {layout!r}")
+        raise InputError(f"layout must be 'rgb', 'bgr' or 'nv12'; got {layout!r}")
     return layout
 
 
@@ -261,19 +264,19 @@ def _described(value: object) -> str:
 
 
 def _planes(frame: Pixels, height: int) -> tuple[Pixels, Pixels]:
-    """Luma (H, W) and chroma (H / 2, W / 2, 2) of an NV12 frame; both are views."""
+    """Return views of the luma (H, W) and the chroma (H / 2, W / 2, 2) of an NV12 frame."""
     return frame[:height], frame[height:].reshape(height // 2, frame.shape[1] // 2, 2)
 
 
 def _positions(matrix: npt.NDArray[np.float64], columns: range, rows: range) -> Positions:
-    """Where a 2x3 map takes pixels, in the kernels' arithmetic."""
+    """Return where a 2x3 matrix maps pixels, in the arithmetic of the kernels."""
     xx, xy, x0, yx, yy, y0 = fixed_point(matrix)
     across, down = np.array(columns, np.int64)[None], np.array(rows, np.int64)[:, None]
     return xx * across + (xy * down + x0), yx * across + (yy * down + y0)
 
 
 def _taps(position: npt.NDArray[np.int64], length: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16], Floats]:
-    """Two neighbours on one axis and the second one's share; beyond the edge the border is replicated."""
+    """Return two neighbours on one axis and the weight of the second; beyond the edge the border is replicated."""
     position = np.clip(position, 0, (length - 1) << _FRACTION_BITS)
     low = (position >> _FRACTION_BITS).astype(np.int16)
     share = (position & ((1 << _FRACTION_BITS) - 1)).astype(np.float32) * np.float32(2.0**-_FRACTION_BITS)
@@ -281,10 +284,10 @@ def _taps(position: npt.NDArray[np.int64], length: int) -> tuple[npt.NDArray[np.
 
 
 def _sample(frame: Pixels, x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], layout: Layout) -> Floats:
-    """The frame's colours at positions, float32 (h, w, 3), RGB, in [0, 255], not rounded."""
+    """Return the frame's colours at positions, float32 (h, w, 3), RGB, in [0, 255], not rounded."""
     height, width = _frame_size(frame, layout)
     (x0, x1, right), (y0, y1, down) = _taps(x, width), _taps(y, height)
-    if layout == "nv12":  # converts what is looked at alone
+    if layout == "nv12":  # convert only the part that is read
         left, top = int(x0.min()) & ~1, int(y0.min()) & ~1
         luma, chroma = _planes(frame, height)
         rows, columns = slice(top, int(y1.max()) // 2 * 2 + 2), slice(left, int(x1.max()) // 2 * 2 + 2)
@@ -307,9 +310,9 @@ def _sample(frame: Pixels, x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], l
 
 
 def _share(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], size: Size, feather: float) -> Floats:
-    """The picture's share at positions of it: 1 in the middle, 0 from its edge outwards, smooth between.
+    """Return the opacity of the picture at positions: 1 in the middle, 0 from its edge outwards, smooth in between.
 
-    The depths into the feather on both axes are the legs of a triangle, which rounds the corners.
+    The depths into the feather on both axes are combined as the legs of a right triangle, which rounds the corners.
     """
     half = 1 << (_FRACTION_BITS - 1)
     inside = np.ones(x.shape, np.bool_)
@@ -325,7 +328,7 @@ def _share(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], size: Size, feath
 
 
 def _for_three(share: Floats) -> Floats:
-    """(h, w) as (h, w, 3), laid out: NumPy's broadcasting over so short an axis takes ten times as long."""
+    """Repeat (h, w) to (h, w, 3); broadcasting over an axis this short takes NumPy ten times as long."""
     return np.asarray(cv2.merge([share] * 3), np.float32)
 
 
@@ -334,6 +337,6 @@ def _blend(part: Pixels, value: Floats, share: Floats) -> None:
 
 
 def _means_of_blocks(values: Floats) -> Floats:
-    """Means over 2x2 pixels of (h, w, c), which has even sides."""
+    """Return the means over 2x2 pixels of (h, w, c), whose sides are even."""
     height, width, channels = values.shape
     return values.reshape(height // 2, 2, width // 2, 2, channels).mean((1, 3))  # type: ignore[no-any-return]

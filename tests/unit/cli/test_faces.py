@@ -59,6 +59,18 @@ def test_a_folder_says_what_had_no_face(model, photo, tmp_path, detector_file):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]
 
 
+def test_doctor_says_how_an_image_fits(photo, detector_file):
+    from stargan_rt.models import bundled_samples
+
+    line = ("--detector", detector_file, "--min-score", 0.5)
+    fits = cli("doctor", "--image", bundled_samples()[1], *line)
+    assert fits.returncode == 0, fits.stderr + fits.stdout
+    done = cli("doctor", "--image", photo, *line)
+    assert done.returncode == 1
+    assert "times the size" in done.stdout
+    assert "translate IMAGE --faces all" in done.stderr
+
+
 def test_no_detector(model, photo, tmp_path):
     line = ("translate", photo, "--faces", "all", "--engine", model, "--label", "happy", "--output", tmp_path / "o.png")
     done = cli(*line, STARGAN_RT_CACHE=str(tmp_path / "empty"))

@@ -1,13 +1,19 @@
 """`Engine.translate_faces` with faces that are given; finding them is tested with the detectors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from face_fixtures import astronaut, detector, detector_file, turned
 
 from stargan_rt import Engine, InputError, LabelError
 from stargan_rt.faces import Face, FaceDetector
 from stargan_rt.images import read_image
+from stargan_rt.manifest import read_onnx, write_to_onnx
 from stargan_rt.models import bundled_samples
 from stargan_rt.quality import psnr
+
+__all__ = ["astronaut", "detector", "detector_file", "turned"]
 
 
 def face(x, y, side):
@@ -89,6 +95,44 @@ def test_a_crop_of_the_avatars_alignment_is_translated_as_the_whole_picture():
         expected = engine.translate(sample, "Blond_Hair")
         out = engine.translate_faces(picture, "Blond_Hair", [Face.of((128, 118, 200, 190), points, 0.9)])
     assert psnr(out[104:184, 124:204], expected[24:104, 24:104]) > 35
+
+
+@pytest.fixture(scope="module")
+def identity(model, tmp_path_factory):
+    """An engine whose network returns its input."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    manifest, _ = read_onnx(model)
+    image, translated = ("batch", *manifest.size, 3), ("batch", *manifest.size, 3)
+    nodes = [
+        helper.make_node("ReduceSum", ["label"], ["sum"], keepdims=1),
+        helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        helper.make_node("Cast", ["image"], ["levels"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["levels", "nothing"], ["same"]),
+        helper.make_node("Cast", ["same"], ["translated"], to=TensorProto.UINT8),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("image", TensorProto.UINT8, image),
+        helper.make_tensor_value_info("label", TensorProto.FLOAT, ("batch", manifest.labels.dim)),
+    ]
+    outputs = [helper.make_tensor_value_info("translated", TensorProto.UINT8, translated)]
+    zero = numpy_helper.from_array(np.zeros((1, 1), np.float32), "zero")
+    network = helper.make_model(
+        helper.make_graph(nodes, "identity", inputs, outputs, [zero]), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    network.ir_version = 9
+    write_to_onnx(replace(manifest, alignment="celeba"), network)
+    path = tmp_path_factory.mktemp("identity") / "identity.onnx"
+    save(network, path)
+    with Engine.load(path) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("degrees", [0, 15, 30])
+def test_the_paste_is_invisible_where_nothing_changed(identity, detector, turned, degrees):
+    picture, _ = turned(degrees)
+    (face,) = detector.find(picture)
+    assert psnr(identity.translate_faces(picture, "happy", [face]), picture) >= 40
 
 
 def test_misuse(engine, picture):

@@ -1,4 +1,4 @@
-"""The twin on the CPU against a reference in float64 that takes each pixel by itself, straight from the definitions."""
+"""`crop` and `paste` compared with a float64 reference that computes each pixel from the definitions."""
 
 import math
 
@@ -21,7 +21,7 @@ def as_rgb(frame, layout):
 
 
 def bilinear(image, x, y):
-    """At a place where the first pixel's centre is (0.5, 0.5)."""
+    """Sample at a position; the centre of the first pixel is (0.5, 0.5)."""
     x, y = x - 0.5, y - 0.5
     left, top = math.floor(x), math.floor(y)
     colour = np.zeros(3)
@@ -41,7 +41,7 @@ def reference_crop(image, region, size):
 
 
 def shares_and_colours(picture, region, size, feather):
-    """For each pixel of a frame, the picture's share and colour."""
+    """Return the opacity and the colour of the picture for each pixel of a frame."""
     shares, colours = np.zeros(size), np.zeros((*size, 3))
     matrix = np.array(region.matrix)
     for y, x in np.ndindex(*size):
@@ -73,7 +73,7 @@ def reference_paste(frame, layout, picture, region, feather):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("region", REGIONS.values(), ids=REGIONS)
-def test_crop_is_the_reference_rounded(random, layout, region):
+def test_crop_matches_the_reference(random, layout, region):
     frame = Buffer(random, layout, pad=13, offset=3).frame
     got = crop(frame, region, PICTURE, layout)
     assert got.dtype == np.uint8
@@ -82,7 +82,7 @@ def test_crop_is_the_reference_rounded(random, layout, region):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("region", REGIONS.values(), ids=REGIONS)
-def test_paste_is_the_reference_rounded(random, layout, region):
+def test_paste_matches_the_reference(random, layout, region):
     buffer, picture = Buffer(random, layout, pad=13, offset=3), random.integers(0, 256, (*PICTURE, 3), np.uint8)
     gaps, before = buffer.gaps, buffer.frame.copy()
     feather = random.choice([0.001, 0.1, 0.37, 0.5])
@@ -94,7 +94,7 @@ def test_paste_is_the_reference_rounded(random, layout, region):
 
 
 @pytest.mark.parametrize("size", [(45, 61), (1, 1), (1, 7), (64, 3)])
-def test_sizes_that_fit_nothing(random, size):
+def test_odd_sizes(random, size):
     frame, region = random.integers(0, 256, (*size, 3), np.uint8), Region.box(-0.6, -2.3, 5.1, 50, 7)
     assert np.abs(crop(frame, region, (9, 30)) - reference_crop(frame, region, (9, 30))).max() < 0.501
     before, picture = frame.copy(), random.integers(0, 256, (30, 1, 3), np.uint8)
@@ -115,25 +115,25 @@ def test_many_random_regions(random):
         assert np.abs(frame - expected).max() < 0.52
 
 
-def test_nothing_is_lost_far_from_the_corner(random):
-    """Where a float has 1/2048 of a pixel left."""
+def test_positions_far_from_the_corner_are_precise(random):
+    """A float32 would resolve only 1/2048 of a pixel there."""
     frame, region = random.integers(0, 256, (3, 8192, 3), np.uint8), Region.box(8170.12, -0.3, 17.3, 3.1, 1)
     assert np.abs(crop(frame, region, (8, 64)) - reference_crop(frame, region, (8, 64))).max() < 0.501
 
 
-def test_a_frame_is_itself(random):
+def test_cropping_whole_pixels_copies_them(random):
     frame = random.integers(0, 256, (33, 47, 3), np.uint8)
     assert (crop(frame, Region.box(0, 0, 47, 33), (33, 47)) == frame).all()
     assert (crop(frame, Region.box(5, 7, 20, 10), (10, 20)) == frame[7:17, 5:25]).all()
 
 
-def test_the_convention_of_pixel_centres_is_opencvs(random):
+def test_pixel_centres_follow_opencv(random):
     frame = random.integers(0, 256, (40, 50, 3), np.uint8)
     expected = cv2.resize(frame, (77, 93), interpolation=cv2.INTER_LINEAR)
     assert np.abs(crop(frame, Region.box(0, 0, 50, 40), (93, 77)).astype(int) - expected).max() <= 1
 
 
-def test_a_region_of_a_matrix_as_opencv_has_it(random):
+def test_a_region_from_an_opencv_matrix(random):
     frame = cv2.GaussianBlur(random.integers(0, 256, (40, 50, 3), np.uint8), (0, 0), 3)
     matrix = np.array([(0.7, -0.2, 9.1), (0.3, 0.8, 3.4)])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -143,21 +143,21 @@ def test_a_region_of_a_matrix_as_opencv_has_it(random):
     assert np.abs(crop(frame, region, (20, 24)).astype(int) - expected).max() <= 2
 
 
-def test_a_turn_is_clockwise_about_the_centre():
+def test_rotation_is_clockwise_about_the_centre():
     (right_x, _, _), (right_y, _, _) = Region.box(0, 0, 10, 10, 90).matrix
     assert (right_x, right_y) == pytest.approx((0, 10))
     region = Region.box(10, 20, 30, 40, 33)
     assert np.array(region.matrix) @ (0.5, 0.5, 1) == pytest.approx((25, 40))
 
 
-def test_there_and_back(random):
+def test_to_picture_inverts_to_frame(random):
     region = REGIONS["turned"]
     forth, back = (np.vstack([m, (0, 0, 1)]) for m in (region.to_frame(PICTURE), region.to_picture(PICTURE)))
     assert np.allclose(forth @ back, np.eye(3))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_without_a_feather_the_picture_is_there_whole(random, layout):
+def test_without_a_feather_the_whole_picture_is_opaque(random, layout):
     frame, picture = Buffer(random, layout).frame, np.full((16, 20, 3), (200, 90, 30), np.uint8)
     before = frame.copy()
     paste(frame, picture, Region.box(8, 6, 20, 16), layout, feather=0)
@@ -169,7 +169,7 @@ def test_without_a_feather_the_picture_is_there_whole(random, layout):
 
 
 @pytest.mark.parametrize("layout", ["rgb", "bgr"])
-def test_neighbours_leave_no_seam(layout):
+def test_adjacent_regions_leave_no_seam(layout):
     frame, picture = np.zeros((20, 40, 3), np.uint8), np.full((5, 5, 3), 255, np.uint8)
     for x in (0.25, 13.25):
         paste(frame, picture, Region.box(x, 0, 13, 20), layout, feather=0)
@@ -177,14 +177,14 @@ def test_neighbours_leave_no_seam(layout):
     assert (frame[:, 26:] == 0).all()
 
 
-def test_a_cut_out_pasted_back_changes_nothing(random):
+def test_pasting_a_crop_back_changes_nothing(random):
     frame = random.integers(0, 256, (40, 50, 3), np.uint8)
     before, region = frame.copy(), Region.box(11, 7, 24, 20)
     paste(frame, crop(frame, region, (20, 24)), region, feather=0.3)
     assert (frame == before).all()
 
 
-def test_wrong_frames_are_told():
+def test_invalid_frames_are_refused():
     region, good = Region.box(0, 0, 8, 8), np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(InputError, match=r"float64 array of shape \(8, 8, 3\)"):
         crop(np.zeros((8, 8, 3)), region, (4, 4))
@@ -196,7 +196,7 @@ def test_wrong_frames_are_told():
         crop(np.zeros((12, 7), np.uint8), region, (4, 4), "nv12")
     with pytest.raises(InputError, match="a list"):
         crop([[1]], region, (4, 4))
-    with pytest.raises(InputError, match="layout is"):
+    with pytest.raises(InputError, match="layout must be"):
         crop(good, region, (4, 4), "yuv")
     with pytest.raises(InputError, match="from 1 to 8192"):
         crop(np.zeros((0, 8, 3), np.uint8), region, (4, 4))
@@ -206,12 +206,12 @@ def test_wrong_frames_are_told():
 
 
 @pytest.mark.parametrize("size", [(0, 4), (4,), 4, (4.0, 4), (4, 9000), None])
-def test_wrong_sizes_are_told(size):
+def test_invalid_sizes_are_refused(size):
     with pytest.raises(InputError, match=r"a size is \(height, width\)"):
         crop(np.zeros((8, 8, 3), np.uint8), Region.box(0, 0, 8, 8), size)
 
 
-def test_wrong_pictures_and_feathers_are_told():
+def test_invalid_pictures_and_feathers_are_refused():
     frame, region = np.zeros((8, 8, 3), np.uint8), Region.box(0, 0, 8, 8)
     with pytest.raises(InputError, match="the picture is a float32 array"):
         paste(frame, frame.astype(np.float32), region)
@@ -231,7 +231,7 @@ def test_wrong_pictures_and_feathers_are_told():
         ((9, 0, 1e6), (0, 9, 0)),
     ],
 )
-def test_wrong_regions_are_told(matrix):
+def test_invalid_regions_are_refused(matrix):
     with pytest.raises(InputError, match="a region"):
         Region(matrix)
 
