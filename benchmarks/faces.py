@@ -32,9 +32,9 @@ class Result:
         found: avatars that the detector found.
         false: other places where it found a face.
         min_score: setting of the detector.
-        recognised: share of translations of the aligned faces that the classifier recognises, each to one label that
-            the face does not show.
-        recognised_plain: the same of the avatars' pictures as they were drawn, cut out at the known places.
+        recognised: share of the faces, each translated to one label that it does not show and put back, in which the
+            classifier recognises that label when it sees them framed as in its training.
+        recognised_plain: the same of translations of the avatars as they were drawn, cut out at their known places.
         size_error, angle_error, place_error: median and 95th percentile of the aligned crops' relative size error,
             angle error in degrees, and distance from the true place as a part of the crop's side.
     """
@@ -66,33 +66,35 @@ def measure(engine: Engine, detector: FaceDetector, scenes: int, min_score: floa
         min_score: setting of the detector, for the record.
         steps: training steps of the classifier.
     """
-    aligned, plain, own, errors, false = [], [], [], [], 0
-    for number in track(range(scenes), "Finding faces in scenes"):
+    data = open_dataset(TRAINED_ON, engine.size[0])
+    judge = trained_classifier(data, steps)
+    put_in, plain, errors, false = [], [], [], 0
+    wanted: list[int] = []
+    for number in track(range(scenes), "Translating the faces in scenes"):
         picture, placed = scene(number)
         faces = detector.find(picture)
         hits = [(avatar, face) for avatar in placed if (face := avatar.find(faces)) is not None]
         false += len(faces) - len({id(face) for _, face in hits})
+        # Of the labels that a face does not show, another one for each face.
+        absent = [np.flatnonzero(avatar.who.label == 0) for avatar, _ in hits]
+        chosen = [int(rows[(len(wanted) + i) % len(rows)]) for i, rows in enumerate(absent)]
+        labels = [data.names[index] for index in chosen]
+        wanted += chosen
+        result = engine.translate_faces(picture, labels, [face for _, face in hits])
+        crops = [cut(picture, avatar.region, engine.size) for avatar, _ in hits]
+        plain += list(engine.translate(crops, labels))
         for avatar, face in hits:
+            put_in.append(cut(result, avatar.region, engine.size))
             region = aligned_region(face, engine.manifest.alignment, engine.size)
-            aligned.append(cut(picture, region, engine.size))
-            plain.append(cut(picture, avatar.region, engine.size))
-            own.append(avatar.who.label)
             errors.append(_errors(np.array(region.matrix), np.array(avatar.region.matrix)))
-    data = open_dataset(TRAINED_ON, engine.size[0])
-    judge = trained_classifier(data, steps)
-    # The labels that a face does not show, in turn.
-    wanted = [np.flatnonzero(label == 0)[row % np.count_nonzero(label == 0)] for row, label in enumerate(own)]
-    labels = [data.names[index] for index in wanted]
-    shares = []
-    for crops in (aligned, plain):
-        translated = np.stack(list(track(engine.map(crops, labels), "Translating", len(crops))))
-        shares.append(float((classify(judge, translated)[0][np.arange(len(wanted)), wanted] > 0).mean()))
+    rows = np.arange(len(wanted))
+    shares = [float((classify(judge, np.stack(crops))[0][rows, wanted] > 0).mean()) for crops in (put_in, plain)]
     low, high = (np.quantile(np.array(errors), q, axis=0).round(4).tolist() for q in (0.5, 0.95))
     spans = list(zip(low, high, strict=True))
     return Result(
         scenes,
         scenes * COUNT,
-        len(own),
+        len(wanted),
         false,
         min_score,
         round(shares[0], 4),

@@ -8,9 +8,9 @@ import numpy as np
 from stargan_rt.faces.regions import Layout, Region, Size, crop, paste
 from stargan_rt.images import Pixels, resize
 
-FEATHER = 0.08
+FEATHER = 0.12
 """The part of a crop's sides over which the translated face fades into the picture."""
-UNCHANGED, CHANGED = 4.0, 16.0
+UNCHANGED, CHANGED = 8.0, 28.0
 """Differences between the crop and its translation, in levels of 255: up to the first the picture's own pixels stay,
 from the second on they are replaced."""
 

@@ -35,6 +35,7 @@ ADDED = {
 }
 """Part of a command → what the test adds to it."""
 PAGES_NOT_RUN = {
+    "video.md": "needs a photograph; tests/unit/cli/test_faces.py translates one",
     "gpu.md": "needs a GPU; tests/gpu/test_docs.py runs these examples on one",
     "build.md": "int8 of an untrained network misses its budget; tests/unit/builder builds the bundled model",
 }
