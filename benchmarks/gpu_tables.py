@@ -13,6 +13,7 @@ from stargan_rt.errors import InputError
 
 Result = Mapping[str, Any]
 NOT_MEASURED = "not measured"
+OURS = (*TENSORRTS.values(), "ONNX Runtime")
 RIVALS = (BASES["gpu"], "PyTorch CUDA graphs fp16", "torch.compile CUDA fp16", "trtexec fp16")
 PARTS = {
     "lanes": "lanes",
@@ -125,14 +126,15 @@ def _frames(result: Result) -> str:
 
 
 def _against(result: Result, precision: str) -> str:
-    """Return how many times as fast as its rivals our fastest engine of a precision is."""
-    ours = [_entry(result, "peers", f"stargan-rt {title} {precision}") for title in TENSORRTS.values()]
-    if not any(ours):
+    """Return which of our engines of a precision is fastest, and how many times as fast as its rivals it is."""
+    ours = {title: _entry(result, "peers", f"stargan-rt {title} {precision}") for title in OURS}
+    times = {title: entry["ms"]["median"] for title, entry in ours.items() if entry}
+    if not times:
         return NOT_MEASURED
-    best = min(entry["ms"]["median"] for entry in ours if entry)
+    first = min(times, key=times.__getitem__)
     rivals = {name: _entry(result, "peers", name) for name in RIVALS}
-    ratios = [f"{entry['ms']['median'] / best:.2f} times {name}" for name, entry in rivals.items() if entry]
-    return ", ".join([f"{best:.3f} ms", *ratios])
+    ratios = [f"{entry['ms']['median'] / times[first]:.2f} times {name}" for name, entry in rivals.items() if entry]
+    return ", ".join([f"{first} {times[first]:.3f} ms", *ratios])
 
 
 CLAIMS: Mapping[str, Callable[[Result], str]] = {

@@ -156,7 +156,7 @@ def _cpu() -> list[Peer]:
 def _gpu() -> list[Peer]:
     pytorch, trtexec, engines = "benchmarks.peers.pytorch", "benchmarks.peers.trtexec", "benchmarks.peers.engines"
     on_gpu, tuned = {"device": "cuda"}, {"device": "cuda", "mode": "max-autotune", "precision": "fp16"}
-    provider = {"provider": "CUDAExecutionProvider"}
+    provider, device, needs = {"provider": "CUDAExecutionProvider"}, {"device": "cuda:0"}, "onnxruntime-cuda"
 
     def peer(name: str, precision: str, make: str, options: Mapping[str, Any], *needs: str) -> Peer:
         return Peer(name, precision, make, options, needs, "gpu")
@@ -168,8 +168,12 @@ def _gpu() -> list[Peer]:
             for p in ("fp32", "bf16", "fp16")
         ),
         peer("torch.compile CUDA fp16", "fp16", f"{pytorch}:compiled", tuned, "cuda"),
-        peer("ONNX Runtime CUDA fp32", "fp32", "benchmarks.peers.runtimes:onnxruntime", provider, "onnxruntime-cuda"),
+        peer("ONNX Runtime CUDA fp32", "fp32", "benchmarks.peers.runtimes:onnxruntime", provider, needs),
         *(peer(f"trtexec {p}", p, f"{trtexec}:program", {"precision": p}, "trtexec") for p in ("fp32", "fp16")),
+        *(
+            peer(f"stargan-rt ONNX Runtime {p}", p, f"{engines}:provider", {"precision": p, **device}, needs)
+            for p in ("fp32", "fp16")
+        ),
         *(
             peer(f"stargan-rt {title} {p}", p, f"{engines}:engine", {"backend": name, "precision": p}, name)
             for name, title in TENSORRTS.items()

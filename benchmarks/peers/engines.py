@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 
-from benchmarks.case import Case
+import onnx
+
+from benchmarks.case import Case, write_engine
 from benchmarks.peers import Runner
 from stargan_rt import Engine
 from stargan_rt.backends import PLANS
-from stargan_rt.builder import BuildConfig, build
+from stargan_rt.builder import BuildConfig, build, typed_graph
+from stargan_rt.manifest import read_onnx_manifest
 
 
 def engine(case: Case, backend: str, precision: str) -> Runner:
@@ -24,3 +27,12 @@ def engine(case: Case, backend: str, precision: str) -> Runner:
     record = artifact.manifest.build
     layers = ", ".join(f"{count} in {kind}" for kind, count in record.layers.items()) if record else ""
     return Runner(loaded.translate, precision, f"convolutions: {layers}")
+
+
+def provider(case: Case, precision: str, device: str) -> Runner:
+    """Run the graph of a precision on an execution provider of ONNX Runtime, as a GPU without TensorRT does."""
+    typed = typed_graph(onnx.load(case.exported), precision, "tensorrt")  # without the rewrites for CPUs
+    path = case.folder / f"onnxruntime-{precision}.onnx"
+    write_engine(typed, read_onnx_manifest(case.exported), precision, path)
+    loaded = Engine.load(path, backend="onnxruntime", threads=case.threads, device=device)
+    return Runner(loaded.translate, precision, f"device {device}")

@@ -178,7 +178,7 @@ def test_the_readme_s_table_is_filled_from_every_gpu(tmp_path):
     assert "| TensorRT 1.50 (1.35–1.65) times as fast |" in filled
     assert "| TensorRT 2.00 (1.80–2.20) times the images of one |" in filled
     assert "| crop 60% to 80%, paste 70% to 70% |" in filled
-    assert "| 0.500 ms, 4.00 times PyTorch CUDA eager fp32 |" in filled
+    assert "| TensorRT 0.500 ms, 4.00 times PyTorch CUDA eager fp32 |" in filled
     assert "| int8, compared with PyTorch and trtexec | not measured | not measured |" in filled
 
 

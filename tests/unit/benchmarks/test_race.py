@@ -152,3 +152,12 @@ def test_what_can_t_work_is_reported_before_the_race(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependencyError, match=r"stargan-rt\[plot\]"):
         compare(["--plot", str(tmp_path / "p.png")], standalone_mode=False)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_graphs_for_onnx_runtime_s_gpus_translate_on_its_cpu(case, precision):
+    from benchmarks.peers.engines import provider
+
+    runner = provider(case, precision, "cpu")
+    images = np.stack([runner.translate(*pair) for pair in case.judged()])
+    assert psnr(images, case.master()) >= {"fp32": 60, "fp16": 45}[precision]
