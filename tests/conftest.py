@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,9 @@ import pytest
 from stargan_rt import Engine, LabelSpace
 
 # PyTorch takes seconds to import, and many a test module, run by itself, needs none of it: see the fixtures.
+
+# The networks of the tests are so small that threads of PyTorch only wait for each other. It reads this on import.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("patient", deadline=None)
