@@ -51,6 +51,8 @@ def pytest_runtest_protocol(item):
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for data in _PER_MODULE[item.path][item.nodeid]:
         report = item.config.hook.pytest_report_from_serializable(config=item.config, data=data)
+        if isinstance(report.longrepr, list):  # where and why a test was skipped; JSON has no tuples
+            report.longrepr = tuple(report.longrepr)
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
@@ -62,7 +64,9 @@ def _run(path, items):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "reports"
         environment = {**standin.environment(getattr(items[0].module, "SETTINGS", None)), REPORTS: str(file)}
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(item.nodeid for item in items)]
+        # The tests have been selected already, also those that are marked slow.
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "slow or not slow"]
+        command += [item.nodeid for item in items]
         done = subprocess.run(command, cwd=root, env=environment, text=True, capture_output=True)
         lines = file.read_text().splitlines() if file.is_file() else []
     reports: dict[str, list] = {item.nodeid: [] for item in items}
