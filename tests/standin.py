@@ -107,7 +107,7 @@ class StandIn:
         """Make the n-th call of a function from now on fail with an error code; with `always`, all later ones too."""
         self._library.standin_fail(name.encode(), nth, code, int(always))
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Forget all errors that `fail` asked for."""
         self._library.standin_mend()
 

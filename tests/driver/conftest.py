@@ -103,10 +103,10 @@ if INSIDE:
     @pytest.fixture
     def driver(_driver):
         """The stand-in, without a log and without errors asked for."""
-        _driver.mend()
+        _driver.repair()
         _driver.clear()
         yield _driver
-        _driver.mend()
+        _driver.repair()
 
     @pytest.fixture
     def cuda():
