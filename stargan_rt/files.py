@@ -57,7 +57,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-CACHE_MEND = "make room, or set STARGAN_RT_CACHE to another folder"
+CACHE_HINT = "make room, or set STARGAN_RT_CACHE to another folder"
 """For `written_whole` in the cache."""
 
 

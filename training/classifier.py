@@ -11,7 +11,7 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 from training.batch import step_random
 from training.data.dataset import Dataset, to_network
 from training.losses import classification_loss
@@ -68,7 +68,7 @@ def trained_classifier(data: Dataset, steps: int = 1500, device: str = "cpu") ->
         classification_loss(classifier(images), label, data.one_of_k).backward()
         optimizer.step()
         schedule.step()
-    with written_whole(path, CACHE_MEND) as temporary:
+    with written_whole(path, CACHE_HINT) as temporary:
         torch.save(classifier.state_dict(), temporary)
     return classifier.eval()
 

@@ -14,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from stargan_rt.errors import InputError
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 from stargan_rt.labels import LabelSpace
 from training.data.dataset import to_network
 from training.targets import draw_requests
@@ -93,14 +93,14 @@ def cached_pairs(
     shape = (count, *images[0].shape[1:])
     path = cache_folder() / "pairs" / f"{_key(teacher, images, source, mirrored, labels)}.u8"
     if not path.exists():
-        with written_whole(path.with_suffix(".json"), CACHE_MEND) as temporary:  # makes the folder
+        with written_whole(path.with_suffix(".json"), CACHE_HINT) as temporary:  # makes the folder
             temporary.write_text(json.dumps({"teacher": teacher, "shape": shape}))
         partial = path.with_suffix(".partial")
         try:
             _translate_into(partial, translate, Pairs(images, source, mirrored, labels, np.empty(0)))
             partial.replace(path)
         except OSError as error:
-            raise InputError(f"can't write {partial}: {error.strerror or error}; {CACHE_MEND}") from None
+            raise InputError(f"can't write {partial}: {error.strerror or error}; {CACHE_HINT}") from None
     return Pairs(images, source, mirrored, labels, np.memmap(path, np.uint8, "r", shape=shape))
 
 

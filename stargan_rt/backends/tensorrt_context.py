@@ -10,7 +10,7 @@ from typing import Any
 
 from stargan_rt.cuda.memory import DeviceMemory
 from stargan_rt.errors import InputError
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 from stargan_rt.manifest import IMAGE
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class RuntimeSettings:
         data = bytes(memoryview(self._cache.serialize()))
         if data != self._before:
             try:
-                with written_whole(self._path, CACHE_MEND) as temporary:
+                with written_whole(self._path, CACHE_HINT) as temporary:
                     temporary.write_bytes(data)
             except InputError as error:
                 logger.warning("compiled kernels are not kept for the next time: %s", error)

@@ -15,7 +15,7 @@ import onnx
 import stargan_rt
 from stargan_rt import machine
 from stargan_rt.builder.config import BuildConfig
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 from stargan_rt.images import image_files
 
 ENGINE, MANIFEST = "engine", "manifest.json"
@@ -69,9 +69,9 @@ def find(name: str) -> Entry | None:
 
 def keep(name: str, engine: bytes, manifest: dict[str, Any]) -> None:
     """Add an engine. The manifest is written last, so that an entry that has one is complete."""
-    with written_whole(_folder() / name / ENGINE, CACHE_MEND) as temporary:
+    with written_whole(_folder() / name / ENGINE, CACHE_HINT) as temporary:
         temporary.write_bytes(engine)
-    with written_whole(_folder() / name / MANIFEST, CACHE_MEND) as temporary:
+    with written_whole(_folder() / name / MANIFEST, CACHE_HINT) as temporary:
         temporary.write_text(json.dumps(manifest))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import stargan_rt
 from stargan_rt.errors import MissingDependencyError, StarGANError
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 
 SOURCE = Path(__file__).with_name("frames.cu")
 
@@ -34,7 +34,7 @@ def load(cuda: Any, fatbin: Path) -> Any:
     path = _cached(architecture)
     if not path.is_file():
         code = _compiled(cuda, architecture)
-        with written_whole(path, CACHE_MEND) as temporary:
+        with written_whole(path, CACHE_HINT) as temporary:
             temporary.write_bytes(code)
     return cuda.ObjectCode.from_cubin(str(path))
 

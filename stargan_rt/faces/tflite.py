@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stargan_rt.errors import InputError
 from stargan_rt.faces.face import Array
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 
 Floats = npt.NDArray[np.float32]
 
@@ -59,7 +59,7 @@ class OnnxNetwork:
             cached = cache_folder() / "detectors" / f"{sha256(path)[:16]}.onnx"
             if not cached.is_file():
                 data = converted(path.read_bytes())
-                with written_whole(cached, CACHE_MEND) as temporary:
+                with written_whole(cached, CACHE_HINT) as temporary:
                     temporary.write_bytes(data)
         except (OSError, ValueError, IndexError, KeyError) as error:
             raise InputError(f"{path} can't be converted to ONNX ({error}); install OpenVINO to run it") from None

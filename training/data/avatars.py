@@ -30,7 +30,7 @@ from dicebear import Style as Drawing
 from rich.progress import track
 
 from stargan_rt.errors import InputError
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 from stargan_rt.labels import LabelSpace
 from training.data.hair import HAIR
 
@@ -282,10 +282,10 @@ def avatars(
     folder = cache_folder() / "avatars" / f"{style}-{size}-{seed}-{count}-{_drawing_key(style)}"
     images_path, labels_path = folder / "images.npy", folder / "labels.npy"
     if not labels_path.exists():
-        with written_whole(images_path, CACHE_MEND) as temporary:
+        with written_whole(images_path, CACHE_HINT) as temporary:
             labels = _draw_into(temporary, count, size, seed, style, workers)
         with written_whole(
-            labels_path, CACHE_MEND
+            labels_path, CACHE_HINT
         ) as temporary:  # written last: its presence means that both are complete
             np.save(temporary, labels)
     return np.load(images_path, mmap_mode="r"), np.load(labels_path)

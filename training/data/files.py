@@ -16,7 +16,7 @@ import numpy as np
 from rich.progress import track
 
 from stargan_rt.errors import InputError, MissingDependencyError
-from stargan_rt.files import CACHE_MEND, cache_folder, written_whole
+from stargan_rt.files import CACHE_HINT, cache_folder, written_whole
 from stargan_rt.images import SUFFIXES, Pixels, read_image, resize
 from training.data.hair import hair_group
 from training.data.spec import DataSpec
@@ -158,7 +158,7 @@ def decode(listing: Listing, size: int, crop: int) -> tuple[np.ndarray, np.ndarr
     if not index.exists():
         kept, bad = [], []
         # In chunks, since a pool that runs ahead would hold the whole data set in memory.
-        with written_whole(cached, CACHE_MEND) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
+        with written_whole(cached, CACHE_HINT) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
             jobs = list(enumerate(listing.paths))
             for start in track(range(0, len(jobs), 256), "Decoding images"):
                 part = jobs[start : start + 256]
@@ -170,7 +170,7 @@ def decode(listing: Listing, size: int, crop: int) -> tuple[np.ndarray, np.ndarr
                         kept.append(row)
                         file.write(result.tobytes())
             file.flush()
-        with written_whole(index, CACHE_MEND) as temporary:  # written last: its presence means that both are complete
+        with written_whole(index, CACHE_HINT) as temporary:  # written last: its presence means that both are complete
             temporary.write_text(json.dumps({"kept": kept, "bad": bad}))
     entry = json.loads(index.read_text())
     if not entry["kept"]:
