@@ -1,10 +1,15 @@
 """Real PyCUDA on the stand-in driver: its arrays, streams and allocations as images and results."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
+from documentation import python_examples
 from inverting_network import SIZE, make_engine
 
-from stargan_rt import InputError
+from stargan_rt import Engine, InputError, LabelSpace
+from stargan_rt.images import read_image, write_image
 
 pytestmark = pytest.mark.slow  # PyCUDA takes minutes to build; .ci/pycuda does it
 
@@ -95,3 +100,30 @@ def test_under_autoinit_arrays_are_refused_and_images_on_the_host_are_fine(gpu, 
         del array
     finally:
         context.pop()
+
+
+@pytest.fixture
+def loaded(gpu, monkeypatch):
+    """Let examples load this engine."""
+    labels = LabelSpace({"faces": ("Blond_Hair", "happy", "sad")})
+
+    def load(path, **_):
+        return make_engine(labels)[0]
+
+    monkeypatch.setattr(Engine, "load", load)
+
+
+def test_the_example_of_the_page_runs(loaded):
+    page = Path(__file__).parents[2] / "docs" / "gpu.md"
+    (example,) = (text for text in python_examples(page) if "import pycuda" in text)
+    exec(compile(example, "docs/gpu.md", "exec"), {})
+
+
+def test_the_example_file_runs(loaded, root, tmp_path, image, capsys):
+    write_image(tmp_path / "face.png", image)
+    example = runpy.run_path(str(root / "examples" / "pycuda_arrays.py"))
+    example["main"]("g.engine", str(tmp_path / "face.png"), str(tmp_path / "faces.png"))
+    assert capsys.readouterr().out.endswith("Blond_Hair, happy, sad\n")
+    faces = read_image(tmp_path / "faces.png")
+    assert faces.shape == (SIZE[0], 4 * SIZE[1], 3)
+    np.testing.assert_array_equal(faces[:, 2 * SIZE[1] : 3 * SIZE[1]], 255 - image)
