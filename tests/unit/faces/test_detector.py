@@ -39,26 +39,33 @@ def test_the_keypoints_are_where_they_belong(detector, astronaut):
     assert np.allclose(left, (284, 125), atol=6)
 
 
-def test_faces_in_the_wild(detector):
+@pytest.fixture(scope="module")
+def lenient(detector_file):
+    """The detector as for drawings and for tiny pictures, of which it is less sure."""
+    return FaceDetector.load(detector_file, min_score=0.5)
+
+
+def test_faces_in_the_wild(lenient):
     """Of skimage's 200 images of 25x25 pixels, the first half are faces and the others are not."""
     images = (data.lfw_subset() * 255).round().astype(np.uint8)
     grown = [np.repeat(np.repeat(np.stack([image] * 3, -1), 5, 0), 5, 1) for image in images[:10]]
-    assert sum(len(detector.find(image)) == 1 for image in grown) >= 9
+    assert sum(len(lenient.find(image)) == 1 for image in grown) >= 9
 
 
 def test_the_bundled_samples(detector):
     assert all(len(detector.find(read_image(path))) == 1 for path in bundled_samples())
 
 
-def test_scenes(detector):
+@pytest.mark.parametrize("scenes", [range(3), pytest.param(range(60), marks=pytest.mark.slow)], ids=len)
+def test_scenes(lenient, scenes):
     found = total = 0
-    for number in range(3):
+    for number in scenes:
         picture, placed = scene(number)
-        faces = detector.find(picture)
+        faces = lenient.find(picture)
         assert [face.area for face in faces] == sorted((face.area for face in faces), reverse=True)
         found += sum(avatar.find(faces) is not None for avatar in placed)
         total += len(placed)
-    assert found >= 0.9 * total
+    assert found >= 0.95 * total
 
 
 def test_small_faces_are_not_looked_for(detector, astronaut):
