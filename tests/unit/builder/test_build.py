@@ -2,7 +2,6 @@ import dataclasses
 import errno
 import json
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -337,33 +336,3 @@ def test_a_plan_that_is_not_its_manifest_s_is_refused(tmp_path, model):
         Engine.load(plan)
     with pytest.raises(InputError, match="name its backend"):
         Engine.load(plan, labels=manifest.labels)
-
-
-def test_the_command_line(source, tmp_path):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-c", "from stargan_rt.cli import entry; entry()", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            check=False,
-        )
-
-    done = call("build", "--onnx", "g.onnx", "--fp32", "--backend", "openvino", "--json")
-    assert done.returncode == 0, done.stderr
-    facts = json.loads(done.stdout)
-    assert facts["path"] == "g.fp32.onnx"
-    assert not facts["cached"]
-    done = call("build", "--onnx", "g.onnx", "--fp32", "--backend", "openvino")
-    assert "cached: built before" in done.stdout
-    assert "convolutions 8 fp32" in done.stdout
-    assert "worst label" in call("info", "g.fp32.onnx").stdout
-    assert "openvino" in call("cache", "list").stdout
-    assert call("cache", "clear").stdout.startswith("freed")
-    assert json.loads(call("cache", "list", "--json").stdout) == []
-    done = call("build", "--onnx", "g.onnx", "--int8")
-    assert done.returncode == 2
-    assert "--calib" in done.stderr
-    done = call("build", "--onnx", "avatars", "--fp32")
-    assert done.returncode == 2
-    assert "needs --output" in done.stderr
