@@ -19,6 +19,7 @@ COMMANDS = {
     "mapping": ("benchmarks.mapping:main", "Engine.map over files, compared with the bare engine on arrays."),
     "lite": ("benchmarks.lite:main", "Generators with fewer multiplications next to the paper's."),
     "rewrites": ("benchmarks.rewrites:main", "What each rewrite of the graph gains on a CPU."),
+    "plans": ("benchmarks.plans:main", "Size, build time and PSNR of TensorRT-RTX plans, without a GPU."),
     "training-step": ("benchmarks.training_step:main", "Training speed, compared with a plain loop."),
     "one-generator": ("benchmarks.one_generator:main", "A small reproduction of the paper's claim."),
     "faces": ("benchmarks.faces:main", "Faces found in drawn scenes, and whether their translations are recognised."),

@@ -107,10 +107,34 @@ def _backend(name: str) -> str:
     if reason := backends.unavailable(name):
         return reason
     version = backends.version(name)
+    if name == "onnxruntime":
+        from stargan_rt.backends.onnxruntime import providers
+
+        return f"ready, {version}, devices: {', '.join(providers())}{_two_onnxruntimes()}"
     if name not in backends.PLANS or (reason := _no_gpu()) is None:
         return f"ready, {version}"
     builds = "; builds engines for named GPUs with stargan-rt build --target" if name == "tensorrt-rtx" else ""
     return f"installed ({version}), but no usable GPU: {reason}{builds}"
+
+
+def _two_onnxruntimes() -> str:
+    """Return a warning where packages are installed that overwrite each other's files; otherwise nothing."""
+    variants = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
+    found = [name for name in variants if _installed(name)]
+    if len(found) < 2:
+        return ""
+    return (
+        f"; {' and '.join(found)} overwrite each other's files: pip uninstall -y {' '.join(found)} && "
+        f"pip install {found[-1]}"
+    )
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _no_gpu() -> str | None:

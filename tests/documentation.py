@@ -95,6 +95,7 @@ NOT_RUN = {
     "--faces": "needs a detector and a photograph; tests/unit/cli/test_faces.py translates one",
     "--image face": "needs a detector; tests/unit/cli/test_faces.py checks an image",
     "stargan-rt video": "needs a clip or a camera; tests/unit/video/test_video.py translates clips",
+    "pip uninstall": "removes a package that the other tests need",
     "pip install": "installs; tests/e2e/test_install.py installs the wheel, and .ci/run runs the README's commands",
     "pytest": "runs the tests themselves",
     "torchrun": "needs several GPUs",
