@@ -199,20 +199,20 @@ def read_plan(path: Path) -> Manifest:
     """
     if not path.is_file():
         raise EngineLoadError(f"no engine at {path}; make one with: {REBUILD}")
-    beside = plan_manifest_path(path)
-    if not beside.is_file():
+    manifest_file = plan_manifest_path(path)
+    if not manifest_file.is_file():
         raise EngineLoadError(
-            f"{beside} is missing, and a plan alone does not name its labels. Copy the file along with the plan, or "
-            "name them: Engine.load(path, labels=…)"
+            f"{manifest_file} is missing, and a plan alone does not name its labels. Copy the file along with the plan, "
+            "or name them: Engine.load(path, labels=…)"
         )
     try:
-        manifest = Manifest.from_dict(json.loads(beside.read_bytes()))
+        manifest = Manifest.from_dict(json.loads(manifest_file.read_bytes()))
     except (OSError, ValueError, RecursionError, AttributeError, EngineLoadError) as error:
-        raise EngineLoadError(f"{beside} can't be read ({error}); build the engine again: {REBUILD}") from None
+        raise EngineLoadError(f"{manifest_file} can't be read ({error}); build the engine again: {REBUILD}") from None
     build = manifest.build
     if build is None or build.backend not in ("tensorrt", "tensorrt-rtx"):
         again = build.command if build else REBUILD
-        raise EngineLoadError(f"{beside} is not the manifest of a plan; build the engine again: {again}")
+        raise EngineLoadError(f"{manifest_file} is not the manifest of a plan; build the engine again: {again}")
     recorded, found = build.plan_sha256, sha256(path)
     if recorded != found:
         raise EngineIncompatibleError(

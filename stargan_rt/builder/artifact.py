@@ -67,6 +67,6 @@ def write(target: Path, engine: bytes, manifest: Manifest) -> None:
         if target.suffix == ".engine":
             # Both files are complete on the disk before either gets its name. Where only one does, the hash in the
             # manifest does not match, and the plan is refused.
-            beside = stack.enter_context(written_whole(plan_manifest_path(target)))
-            beside.write_text(json.dumps(manifest.to_dict(), indent=2) + "\n")
+            manifest_file = stack.enter_context(written_whole(plan_manifest_path(target)))
+            manifest_file.write_text(json.dumps(manifest.to_dict(), indent=2) + "\n")
         stack.enter_context(written_whole(target)).write_bytes(engine)

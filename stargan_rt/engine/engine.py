@@ -102,8 +102,9 @@ class Engine:
                 overlap with the computation of another, and the latency of a call stays the same. On a CPU the lanes
                 share the cores: with one lane per core, `map` is faster, and the latency of a single call grows by
                 that factor.
-            device: The GPU that runs a plan, as a number or ``"cuda:1"``; the first one by default. All memory and all
-                calls are there. The current device of the calling thread is not changed.
+            device: Where to run. For a plan, the GPU as a number or ``"cuda:1"``; the first GPU by default. For
+                ``"onnxruntime"``, ``"cpu"``, ``"cuda:0"``, ``"tensorrt:0"``, ``"dml:0"`` or ``"coreml"``; the CPU by
+                default. The current CUDA device of the calling thread is not changed.
             labels: The label space of a plan without a manifest, in the order of the label vector. Requires `backend`.
 
         Raises:

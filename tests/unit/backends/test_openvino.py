@@ -6,6 +6,9 @@ import sys
 import numpy as np
 
 from stargan_rt import Engine, machine
+from stargan_rt.backends.openvino import OpenVINO
+from stargan_rt.backends.options import RunOptions
+from stargan_rt.manifest import read_manifest
 
 CTRL_C = """
 import signal, sys, threading
@@ -34,8 +37,9 @@ def test_ctrl_c_after_the_last_engine_was_closed_on_another_thread(model):
 def test_processes_do_not_fight_for_the_first_core(model, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 4)
     for threads, pinned in ((1, False), (None, True)):
-        with Engine.load(model, backend="openvino", threads=threads) as engine:
-            assert engine._backend._model.get_property("ENABLE_CPU_PINNING") is pinned
+        backend = OpenVINO(model, read_manifest(model), RunOptions(threads=threads))
+        assert backend.compiled.get_property("ENABLE_CPU_PINNING") is pinned
+        backend.close()
 
 
 def test_a_batch_is_one_image_after_the_other(model, random):

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from stargan_rt import Engine, EngineIncompatibleError, EngineLoadError, InputError, MissingDependencyError, backends
+from stargan_rt.backends.onnxruntime import ONNXRuntime
 from stargan_rt.build_record import BuildRecord
 from stargan_rt.builder import BUDGET_DB, BuildConfig, build, cache, steps
 from stargan_rt.builder.calibration import cover, load_images
@@ -78,10 +79,9 @@ def test_one_int8_file_for_both_cpu_backends(tmp_path):
     assert artifact.manifest.build.quality.worst_db >= BUDGET_DB["int8"]
     manifest, _ = read_onnx(artifact.path)
     images = load_images("avatars", 16, manifest.size)
-    with Engine.load(bundled_model("avatars"), backend="onnxruntime") as master:
-        gate = Gate(master._backend.run, images, manifest.labels)
-    with Engine.load(artifact.path, backend="onnxruntime") as engine:
-        assert gate.judge(engine._backend.run).worst_db >= BUDGET_DB["int8"]
+    master, engine = (ONNXRuntime(path, manifest) for path in (bundled_model("avatars"), artifact.path))
+    gate = Gate(master.run, images, manifest.labels)
+    assert gate.judge(engine.run).worst_db >= BUDGET_DB["int8"]
 
 
 def test_a_second_identical_build_is_copied_from_the_cache(source, tmp_path):
