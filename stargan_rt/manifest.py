@@ -202,8 +202,8 @@ def read_plan(path: Path) -> Manifest:
     manifest_file = plan_manifest_path(path)
     if not manifest_file.is_file():
         raise EngineLoadError(
-            f"{manifest_file} is missing, and a plan alone does not name its labels. Copy the file along with the plan, "
-            "or name them: Engine.load(path, labels=…)"
+            f"{manifest_file} is missing, and a plan alone does not name its labels. Copy the file along with the "
+            "plan, or name them: Engine.load(path, labels=…)"
         )
     try:
         manifest = Manifest.from_dict(json.loads(manifest_file.read_bytes()))
