@@ -110,6 +110,7 @@ NOT_RUN = {
     "cp ": "a step of the bundled model's recipe, which takes nine hours",
     "avatars.onnx --int8": "takes a minute; tests/unit/builder/test_build.py builds the bundled model in int8",
     "training recipe": "takes a quarter of an hour or more; tests/unit/training/test_recipe.py runs one in small",
+    "training search": "trains for hours; tests/unit/training/test_search.py runs one in small",
     "--target": "needs TensorRT-RTX; tests/unit/builder/test_rtx.py builds for named GPUs",
     "--timing-cache": "needs a GPU",
     "--device 1": "needs a GPU",
