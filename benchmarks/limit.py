@@ -118,7 +118,7 @@ class TorchLimit(Limit):
     def __init__(self, precision: str) -> None:
         import torch
 
-        # TensorRT and PyTorch's convolutions use TF32 for float32 unless told otherwise.
+        # TensorRT and PyTorch's convolutions use TF32 for float32 by default.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}

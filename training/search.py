@@ -167,9 +167,9 @@ def search(
             assert isinstance(whole, LiteGenerator)  # the config says so
             small = child(whole, width, depth).eval()
             start = child_checkpoint(config, state, width, depth, out / "candidate.pt")
-            told = (table or {}).get(f"{width}x{depth}")
+            measured = (table or {}).get(f"{width}x{depth}")
             quality = _quality(small, config, state, classifier_steps)
-            found[width, depth] = Candidate(width, depth, *quality, latency(start) if told is None else told)
+            found[width, depth] = Candidate(width, depth, *quality, latency(start) if measured is None else measured)
             start.unlink()
             with written_whole(kept) as temporary:
                 temporary.write_text(json.dumps([asdict(c) for c in found.values()], indent=2) + "\n")

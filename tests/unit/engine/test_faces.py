@@ -24,7 +24,7 @@ def face(x, y, side):
 
 
 class Finds(FaceDetector):
-    """A detector that is told what to find."""
+    """A detector that finds the given faces."""
 
     def __init__(self, *faces):
         self.faces = list(faces)

@@ -18,7 +18,7 @@ def engine(model):
 
 @pytest.fixture(scope="session")
 def scenery():
-    """A photograph with one face on a wide ground, moved to the right by so many pixels."""
+    """A photograph with one face on a wide ground, moved to the right by the given number of pixels."""
     photo = cv2.resize(data.astronaut(), (360, 360), interpolation=cv2.INTER_AREA)
 
     def picture(moved=0):
