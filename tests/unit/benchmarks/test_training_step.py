@@ -20,6 +20,7 @@ def data(random):
     return Dataset("a", random.integers(0, 256, (20, 32, 32, 3), np.uint8), labels, ("a", "b", "c", "d"))
 
 
+@pytest.mark.slow
 def test_our_float32_losses_equal_the_plain_loop_s_for_20_iterations(data):
     config = TrainConfig(image_size=32, conv_dim=8, blocks=1, d_conv_dim=8, d_layers=3, batch_size=4, n_critic=2)
     state = TrainState.fresh(config, joint_space([data]))

@@ -73,6 +73,7 @@ def test_onnxruntime_too(source, precision):
         assert engine.backend == "onnxruntime"
 
 
+@pytest.mark.slow
 def test_one_int8_file_for_both_cpu_backends(tmp_path):
     config = BuildConfig(backend="openvino", precision="int8", calib="avatars")
     artifact = build(bundled_model("avatars"), config, output=tmp_path / "a.int8.onnx", force=True)
