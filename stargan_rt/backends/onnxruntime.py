@@ -243,7 +243,9 @@ def _parsed(device: str | int | None) -> tuple[str, int]:
     Raises:
         InputError: it is unknown.
     """
-    text = "cpu" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+    text = "cpu" if device is None else str(device)
+    if text.isdecimal():  # a GPU's number, also as text from the command line
+        text = f"cuda:{text}"
     kind, colon, number = text.partition(":")
     known = kind in KINDS and (not colon or (KINDS[kind].numbered and number.isdecimal()))
     if not known:

@@ -30,11 +30,12 @@ def test_a_provider_that_is_not_installed_is_named(model, device):
         Engine.load(model, backend="onnxruntime", device=device)
 
 
-def test_a_number_is_a_cuda_device(model):
+@pytest.mark.parametrize("device", [1, "1"])
+def test_a_number_is_a_cuda_device(model, device):
     if "cuda" in providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(MissingDependencyError, match=r"'cuda:1' needs.*pip install onnxruntime-gpu"):
-        Engine.load(model, backend="onnxruntime", device=1)
+        Engine.load(model, backend="onnxruntime", device=device)
 
 
 @pytest.mark.parametrize("device", ["tpu", "cpu:1", "cuda:x", "cuda:", "coreml:0"])
