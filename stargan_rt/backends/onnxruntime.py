@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ try:
     import onnxruntime as ort
 except ImportError as error:
     raise MissingDependencyError(f"onnxruntime can't be imported ({error}); pip install onnxruntime") from None
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,12 @@ class ONNXRuntime(Backend):
         try:
             try:
                 session = ort.InferenceSession(path, options, providers=[(kind.provider, self._provider_options())])
-            except Exception:
+            except Exception as error:
                 if not (self._on_cuda and self._graphs):
                     raise
-                self._graphs = False  # graphs are refused where any operator stays on the CPU
+                # CUDA graphs are refused where any operator stays on the CPU.
+                logger.warning("%s runs without CUDA graphs, which is slower: %s", path, error)
+                self._graphs = False
                 session = ort.InferenceSession(path, options, providers=[(kind.provider, self._provider_options())])
         except Exception as error:  # its exceptions derive from nothing narrower
             raise EngineLoadError(f"ONNX Runtime {ort.__version__} refuses {path}: {error}") from None
